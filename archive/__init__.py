@@ -1,0 +1,1 @@
+"""Keep: text -> rows; upkeep; CERT-FR. The ground floor, and the only folder with SQL."""

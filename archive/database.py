@@ -1,0 +1,276 @@
+"""The database file: who may open it, how, and what to say when it cannot be used.
+
+Rules, each for a reason (SQLite before 3.51.3 can corrupt a WAL database when two processes write or checkpoint at the
+same instant, and Debian 12 ships 3.40.1):
+
+1. every writer holds the one lock (`data/lock`) from before the open to after the close;
+2. transactions begin IMMEDIATE, so a busy database waits instead of failing half-way;
+3. no automatic checkpoint but in the upkeep step and at the last close, both under the lock;
+4. readers open `mode=ro`, which cannot checkpoint;
+5. never mmap; `synchronous=FULL`.
+"""
+
+import fcntl
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+APPLICATION_ID = 0x56494749  # "VIGI"
+MIGRATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "migrations")
+NAME = "vigie.db"
+LOCK = "lock"
+# Made once beside the database: from then on a missing or empty database is a loss, never a first run.
+MARK = "installed"
+RESERVE = "reserve"
+RESERVE_BYTES = 8 << 20
+
+
+class DatabaseError(Exception):
+    """The database cannot be used: says which file, why, and what to type."""
+
+
+class Busy(DatabaseError):
+    """Another writer holds the lock; the work waits for the next cycle."""
+
+
+class Missing(DatabaseError):
+    """There is no database: nothing was ever set up, or the file is gone."""
+
+
+class Damaged(DatabaseError):
+    """The file is there and is not a sound Vigie database."""
+
+
+class Newer(DatabaseError):
+    """The database was written by a newer Vigie."""
+
+
+@contextmanager
+def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
+    """Hold `data/lock`. Waits up to `wait` seconds, then raises Busy.
+
+    After locking, the file must still be the one at the path: a lock file removed and made anew would let two in.
+    """
+    path = os.path.join(data, name)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine, there = os.fstat(fd), os.stat(path)
+            if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+                _check_private(path, mine)
+                break
+        except BlockingIOError:
+            pass
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        if time.monotonic() >= deadline:
+            raise Busy(f"{path}: another step of Vigie is writing; this one leaves its work for the next cycle")
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _check_private(path: str, found: os.stat_result) -> None:
+    if stat.S_IMODE(found.st_mode) & 0o007:
+        raise DatabaseError(f"{path}: others may open it; type: chmod 600 {path!r}")
+
+
+@contextmanager
+def writer(data: str, wait: float = 10.0) -> Iterator[sqlite3.Connection]:
+    """The one writing connection, within the lock. Transactions are the caller's (see `transaction`)."""
+    with locked(data, wait):
+        db = _open(data, "rw")
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version < latest_version():
+                raise DatabaseError(
+                    f"{os.path.join(data, NAME)}: its schema is older ({version}) than this Vigie; type: ./run_all.sh"
+                )
+            yield db
+        except sqlite3.DatabaseError as error:
+            raise _worded(data, error) from error
+        finally:
+            db.close()
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it or nothing. BEGIN IMMEDIATE: a plain BEGIN fails half-way under contention."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+@contextmanager
+def reader(data: str) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write. One consistent picture: the whole block is one read transaction."""
+    db = _open(data, "ro")
+    try:
+        db.execute("PRAGMA query_only=ON")
+        db.execute("BEGIN")
+        yield db
+    except sqlite3.DatabaseError as error:
+        raise _worded(data, error) from error
+    finally:
+        db.close()
+
+
+def create(data: str, uid: str, name: str, machine: str, now: int) -> None:
+    """Make the database where none was ever made, or bring an older one up to date. Needs no lock held.
+
+    1. a missing file without the mark: a new database, host 1 in it, then the mark;
+    2. a missing or empty file with the mark: Missing or Damaged, never a silent new start;
+    3. an older schema: `migrate` (the caller has backed it up).
+    """
+    path = os.path.join(data, NAME)
+    mark = os.path.join(data, MARK)
+    with locked(data):
+        if not os.path.exists(path) and not os.path.exists(mark):
+            _make(path, uid, name, machine, now)
+        if not os.path.exists(mark):
+            with open(mark, "w", encoding="ascii") as file:
+                file.write(f"{uid}\n")
+        db = _open(data, "rw")
+        try:
+            migrate(db)
+        finally:
+            db.close()
+        make_reserve(data)
+
+
+def _make(path: str, uid: str, name: str, machine: str, now: int) -> None:
+    """A whole database or none: built aside, then renamed."""
+    aside = f"{path}.new"
+    for leftover in (aside, f"{aside}-wal", f"{aside}-shm", f"{aside}-journal"):
+        if os.path.exists(leftover):
+            os.unlink(leftover)
+    db = sqlite3.connect(aside, isolation_level=None)
+    try:
+        db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        db.execute("PRAGMA journal_mode=WAL")
+        migrate(db)
+        db.execute("INSERT INTO host VALUES (1, ?, ?, ?, ?)", (uid, name, machine, now))
+    finally:
+        db.close()
+    os.chmod(aside, 0o600)
+    os.rename(aside, path)
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(number, path) of every migration, in order; the last number is the schema's version."""
+    names = sorted(name for name in os.listdir(MIGRATIONS) if name.endswith(".sql"))
+    return [(int(name.partition("_")[0]), os.path.join(MIGRATIONS, name)) for name in names]
+
+
+def latest_version() -> int:
+    """The version of the schema that this code knows."""
+    return max(int(name.partition("_")[0]) for name in os.listdir(MIGRATIONS) if name.endswith(".sql"))
+
+
+def migrate(db: sqlite3.Connection) -> list[int]:
+    """Apply what is missing, each file in one transaction with its number. Returns the numbers applied."""
+    applied = []
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, path in migrations():
+        if number > version:
+            with open(path, encoding="utf-8") as file:
+                # executescript commits first, hence the BEGIN inside the script itself.
+                db.executescript(f"BEGIN IMMEDIATE;\n{file.read()}\nPRAGMA user_version={number};\nCOMMIT;")
+            applied.append(number)
+    return applied
+
+
+def pending(data: str) -> bool:
+    """Whether the database is older than the code. Opens read-only."""
+    with reader(data) as db:
+        return bool(db.execute("PRAGMA user_version").fetchone()[0] < latest_version())
+
+
+def make_reserve(data: str) -> None:
+    """8 MB set aside: freed when the disk is full, so that the incident and its mail can still be written."""
+    path = os.path.join(data, RESERVE)
+    try:
+        if os.path.exists(path) and os.path.getsize(path) == RESERVE_BYTES:
+            return
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        os.posix_fallocate(fd, 0, RESERVE_BYTES)
+    except OSError:
+        os.unlink(path)
+    finally:
+        os.close(fd)
+
+
+def _open(data: str, mode: str) -> sqlite3.Connection:
+    path = os.path.join(data, NAME)
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        if os.path.exists(os.path.join(data, MARK)):
+            raise Missing(
+                f"{path}: the database is gone. Texts wait in {os.path.join(data, 'spool')}; type: ./vigie restore"
+            ) from None
+        raise Missing(f"{path}: there is no database yet; type: ./run_all.sh") from None
+    except OSError as error:
+        raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise DatabaseError(f"{path}: is a symbolic link; SQLite's locks do not follow it: put the file itself there")
+    if found.st_size == 0:
+        raise Damaged(f"{path}: the database is empty (0 bytes); type: ./vigie restore")
+    try:
+        db = sqlite3.connect(f"file:{quoted(path)}?mode={mode}", uri=True, isolation_level=None, timeout=10.0)
+    except sqlite3.Error as error:
+        raise _worded(data, error) from error
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.execute("PRAGMA trusted_schema=OFF")
+        application_id = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error as error:
+        db.close()
+        raise _worded(data, error) from error
+    if application_id != APPLICATION_ID:
+        db.close()
+        raise Damaged(f"{path}: is not a database of Vigie; type: ./vigie restore")
+    if version > latest_version():
+        db.close()
+        raise Newer(f"{path}: was written by a newer Vigie (schema {version}); upgrade this one: git pull")
+    return db
+
+
+def quoted(path: str) -> str:
+    """A path inside an SQLite URI."""
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _worded(data: str, error: sqlite3.Error) -> DatabaseError:
+    path = os.path.join(data, NAME)
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return Busy(f"{path}: is locked by another program; the work waits for the next cycle")
+    if "malformed" in text or "not a database" in text or "corrupt" in text:
+        return Damaged(f"{path}: the database is damaged ({text}); type: ./vigie restore")
+    return DatabaseError(f"{path}: {text}")

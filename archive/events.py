@@ -1,0 +1,28 @@
+"""What happened beside the figures: boots, log-ins, new accounts, package changes, our own backups and purges."""
+
+import sqlite3
+from typing import NamedTuple
+
+
+class Event(NamedTuple):
+    at: int
+    kind: str  # boot, login, account, package, backup, purge, restore, setting, quarantine
+    subject: str
+    detail: str
+
+
+def add(db: sqlite3.Connection, host: int, at: int, kind: str, subject: str, detail: str) -> None:
+    """Keep an event; the same one twice changes nothing."""
+    db.execute(
+        "INSERT INTO event (host, at, kind, subject, detail) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (host, at, kind, subject, detail),
+    )
+
+
+def between(db: sqlite3.Connection, host: int, start: int, end: int, limit: int = 200) -> list[Event]:
+    """Events of a span, oldest first."""
+    rows = db.execute(
+        "SELECT at, kind, subject, detail FROM event WHERE host=? AND at BETWEEN ? AND ? ORDER BY at LIMIT ?",
+        (host, start, end, limit),
+    )
+    return [Event(*row) for row in rows]

@@ -1,0 +1,247 @@
+"""Reading samples: the one door. A caller asks for (series, from, to, step) and need not know what is packed.
+
+Values come back in the metric's own unit (0.9 for 90 %), times in UTC seconds.
+"""
+
+import itertools
+import json
+import sqlite3
+from typing import NamedTuple
+
+from archive import pack
+
+ROLLED = (300, 3600)
+
+
+class Metric(NamedTuple):
+    id: int
+    name: str
+    kind: str  # gauge, counter, info
+    unit: str  # archive/units.py
+    scale: int
+    help: str
+    help_fr: str
+    probe: str
+    shipped: str  # JSON of archive.text.Shipped, or ''
+
+
+class Series(NamedTuple):
+    id: int
+    metric: Metric
+    labels: str  # JSON as stored: '{"mount":"/"}'
+    first_at: int
+
+    def label(self, name: str) -> str:
+        return str(json.loads(self.labels).get(name, ""))
+
+
+class Sample(NamedTuple):
+    at: int
+    value: float
+
+
+class Point(NamedTuple):
+    """A span of `step` seconds that begins at `at`; only spans that hold samples are given."""
+
+    at: int
+    mean: float
+    least: float
+    greatest: float
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of a point
+
+
+class Cycle(NamedTuple):
+    at: int
+    boot: str
+    uptime: float
+    lag: int
+    probes: int
+    failed: int
+    samples: int
+
+
+class Probe(NamedTuple):
+    name: str
+    every: int
+    state: str
+    reason: str
+    seconds: float
+    at: int
+    ok_at: int | None
+    rejected: int
+
+
+class Fact(NamedTuple):
+    metric: str
+    labels: str
+    first_at: int
+    gone_at: int | None
+
+    def label(self, name: str) -> str:
+        return str(json.loads(self.labels).get(name, ""))
+
+
+class Host(NamedTuple):
+    id: int
+    uid: str
+    name: str
+    machine: str
+    first_at: int
+
+
+_METRIC = "m.id, m.name, m.kind, m.unit, m.scale, m.help, m.help_fr, m.probe, m.shipped"
+
+
+def host(db: sqlite3.Connection, ident: int = 1) -> Host:
+    return Host(*db.execute("SELECT id, uid, name, machine, first_at FROM host WHERE id=?", (ident,)).fetchone())
+
+
+def metrics(db: sqlite3.Connection) -> list[Metric]:
+    """Every metric that is not a fact, by name."""
+    rows = db.execute(f"SELECT {_METRIC} FROM metric m WHERE m.kind <> 'info' ORDER BY m.name")
+    return [Metric(*row) for row in rows]
+
+
+def metric(db: sqlite3.Connection, name: str) -> Metric | None:
+    row = db.execute(f"SELECT {_METRIC} FROM metric m WHERE m.name=?", (name,)).fetchone()
+    return Metric(*row) if row else None
+
+
+def series(db: sqlite3.Connection, host: int, name: str = "") -> list[Series]:
+    """The lines of one metric (or of all), by metric and labels."""
+    rows = db.execute(
+        f"SELECT s.id, s.labels, s.first_at, {_METRIC} FROM series s JOIN metric m ON m.id = s.metric"
+        " WHERE s.host=? AND (?='' OR m.name=?) ORDER BY m.name, s.labels",
+        (host, name, name),
+    )
+    return [Series(row[0], Metric(*row[3:]), row[1], row[2]) for row in rows]
+
+
+def latest(db: sqlite3.Connection, host: int, within: int = 0) -> dict[int, Sample]:
+    """The newest sample of each series: {series id: Sample}.
+
+    `within` seconds before the newest cycle; 0: as far back as the rarest probe wants.
+    """
+    newest = last_cycle(db, host)
+    if newest is None:
+        return {}
+    if not within:
+        rarest = db.execute("SELECT coalesce(max(every), 1) FROM probe WHERE host=?", (host,)).fetchone()[0]
+        within = (int(rarest) + 3) * rhythm(db, host)
+    rows = db.execute(
+        "SELECT x.series, x.at, s.value, m.scale FROM"
+        " (SELECT series, max(at) AS at FROM sample WHERE host=? AND at >= ? GROUP BY series) x"
+        " JOIN sample s ON s.host=? AND s.at = x.at AND s.series = x.series"
+        " JOIN series r ON r.id = x.series JOIN metric m ON m.id = r.metric",
+        (host, newest.at - within, host),
+    )
+    return {row[0]: Sample(row[1], row[2] / row[3]) for row in rows}
+
+
+def samples(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> list[Sample]:
+    """Every sample with start <= at <= end, oldest first, packed days included."""
+    found = dict(pack.samples(db, host, line.id, start, end))
+    rows = db.execute(
+        "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=?",
+        (host, start, end, line.id),
+    )
+    found.update(rows.fetchall())
+    return [Sample(at, value / line.metric.scale) for at, value in sorted(found.items())]
+
+
+def points(db: sqlite3.Connection, host: int, line: Series, start: int, end: int, step: int) -> list[Point]:
+    """Least, greatest and mean of each span of `step` seconds in [start, end), oldest first.
+
+    `start` is moved down to a multiple of `step`. Rolled-up spans are read where `step` is a multiple of one; what is
+    not rolled up yet is read from the samples.
+    """
+    start -= start % step
+    rolled = max((span for span in ROLLED if step % span == 0), default=0)
+    spans: dict[int, tuple[int, int, int, int]] = {}
+    raw_from = start
+    if rolled:
+        rows = db.execute(
+            "SELECT at - at % ?, min(least), max(greatest), sum(sum), sum(count) FROM rollup"
+            " WHERE host=? AND series=? AND step=? AND at >= ? AND at < ? GROUP BY 1 ORDER BY 1",
+            (step, host, line.id, rolled, start, end),
+        )
+        for at, least, greatest, total, count in rows:
+            spans[at] = (least, greatest, total, count)
+        raw_from = max(start, rolled_until(db, host))
+    raw_rows: list[tuple[int, int]] = pack.samples(db, host, line.id, raw_from, end - 1) if not rolled else []
+    raw_rows += db.execute(
+        "SELECT at, value FROM sample WHERE host=? AND at >= ? AND at < ? AND series=?",
+        (host, raw_from, end, line.id),
+    ).fetchall()
+    for at, value in raw_rows:
+        span = at - at % step
+        if span in spans:
+            least, greatest, total, count = spans[span]
+            spans[span] = (min(least, value), max(greatest, value), total + value, count + 1)
+        else:
+            spans[span] = (value, value, value, 1)
+    scale = line.metric.scale
+    return [
+        Point(at, total / count / scale, least / scale, greatest / scale, count)
+        for at, (least, greatest, total, count) in sorted(spans.items())
+    ]
+
+
+def rolled_until(db: sqlite3.Connection, host: int) -> int:
+    """Samples before this time stand in `rollup` (a multiple of 3600; 0 when nothing was rolled up)."""
+    row = db.execute("SELECT value FROM setting WHERE name=?", (f"rolled_until.{host}",)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def last_cycle(db: sqlite3.Connection, host: int) -> Cycle | None:
+    row = db.execute(
+        "SELECT at, boot, uptime, lag, probes, failed, samples FROM cycle WHERE host=? ORDER BY at DESC LIMIT 1",
+        (host,),
+    ).fetchone()
+    return Cycle(*row) if row else None
+
+
+def cycles(db: sqlite3.Connection, host: int, start: int, end: int) -> list[int]:
+    """Times of the cycles in [start, end], oldest first: where one is missing, there is a gap."""
+    rows = db.execute("SELECT at FROM cycle WHERE host=? AND at BETWEEN ? AND ? ORDER BY at", (host, start, end))
+    return [row[0] for row in rows]
+
+
+def rhythm(db: sqlite3.Connection, host: int) -> int:
+    """Seconds between cycles, as measured: the median of the last 15 intervals; 60 while there are too few."""
+    rows = db.execute("SELECT at FROM cycle WHERE host=? ORDER BY at DESC LIMIT 16", (host,)).fetchall()
+    gaps = sorted(a[0] - b[0] for a, b in itertools.pairwise(rows))
+    # The first two cycles stand a second apart (a first page with figures): not a rhythm.
+    gaps = [gap for gap in gaps if gap >= 20]
+    return max(60, gaps[len(gaps) // 2]) if len(gaps) > 1 else 60
+
+
+def probes(db: sqlite3.Connection, host: int) -> list[Probe]:
+    rows = db.execute(
+        "SELECT name, every, state, reason, seconds, at, ok_at, rejected FROM probe WHERE host=? ORDER BY name",
+        (host,),
+    )
+    return [Probe(row[0], max(1, row[1]), *row[2:]) for row in rows]
+
+
+def facts(db: sqlite3.Connection, host: int, name: str, *, gone_since: int | None = None) -> list[Fact]:
+    """Facts of one metric that hold now; with `gone_since`, also those that ended at or after it."""
+    rows = db.execute(
+        "SELECT m.name, f.labels, f.first_at, f.gone_at FROM fact f JOIN metric m ON m.id = f.metric"
+        " WHERE f.host=? AND m.name=? AND (f.gone_at IS NULL OR f.gone_at >= ?) ORDER BY f.labels, f.first_at",
+        (host, name, 2**62 if gone_since is None else gone_since),
+    )
+    return [Fact(*row) for row in rows]
+
+
+def setting(db: sqlite3.Connection, name: str, default: str = "") -> str:
+    row = db.execute("SELECT value FROM setting WHERE name=?", (name,)).fetchone()
+    return str(row[0]) if row else default
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """How many rows each large table holds, for the page about the system."""
+    found = {}
+    for table in ("sample", "packed", "rollup", "cycle", "series", "incident", "advisory", "notification"):
+        found[table] = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    return found
