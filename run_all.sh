@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# One cycle of Vigie, for cron and for a person: sets up what is missing, probes, archives, judges, keeps the dashboard up.
+# Silent when all is well and nobody watches; one clear line on standard error and a non-zero status when it is not.
+set -euo pipefail
+umask 077
+export LC_ALL=C PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}"
+unset CDPATH
+cd -- "${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}." && root=$PWD
+python=$root/.venv/bin/python
+interactive=0
+[[ -t 1 ]] && interactive=1
+
+say() { # <French> <English>
+  if [[ ${VIGIE_LANGUAGE:-fr} == en ]]; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi
+}
+
+step() { # <French> <English>: progress, for a person only
+  ((interactive)) || return 0
+  printf '· '
+  say "$1" "$2"
+}
+
+fail() { # <status> <French> <English>
+  { printf 'vigie: ' && say "$2" "$3"; } >&2
+  exit "$1"
+}
+
+usage() {
+  say "Usage : ./run_all.sh [start | stop | --flush | --help]
+  (rien)    un passage : sondes, archivage, jugement ; installe ce qui manque ; lance le tableau de bord
+  start     relance le tableau de bord après un « stop », puis fait un passage
+  stop      arrête le tableau de bord ; il le reste jusqu'à « start » ou un passage au terminal
+  --flush   archive tout ce qui attend, sans sonder" \
+    "Usage: ./run_all.sh [start | stop | --flush | --help]
+  (nothing) one cycle: probes, archiving, judging; sets up what is missing; starts the dashboard
+  start     starts the dashboard again after a stop, then runs a cycle
+  stop      stops the dashboard; it stays stopped until start, or a cycle run at a terminal
+  --flush   archives all that waits, without probing"
+}
+
+# The few settings that the shell itself needs. The file is data: it is read, never sourced. Python checks every line.
+read_settings() {
+  local file=${VIGIE_DATA:-data}/settings.env name value
+  [[ -r $file ]] || return 0
+  while IFS='=' read -r name value || [[ -n $name ]]; do
+    case $name in
+      VIGIE_DATA | VIGIE_WEB | VIGIE_PROBES | VIGIE_LANGUAGE | VIGIE_PING_URL | VIGIE_LISTEN)
+        value=${value%$'\r'}
+        value=${value#[\"\']}
+        value=${value%[\"\']}
+        [[ -n ${!name+set} ]] || export "$name=$value"
+        ;;
+    esac
+  done <"$file"
+}
+
+absolute() { # <path>: from the project's folder, as archive/settings.py does
+  if [[ $1 == /* ]]; then printf -v REPLY %s "$1"; else printf -v REPLY %s "$root/$1"; fi
+}
+
+take_the_lock() {
+  [[ ! -L $data/run_all.lock ]] || fail 1 "$data/run_all.lock est un lien symbolique ; supprimez-le." \
+    "$data/run_all.lock is a symbolic link; remove it."
+  exec 9>>"$data/run_all.lock"
+  if ! flock -n 9; then
+    step "Un passage est déjà en cours." "A cycle is already running."
+    exit 0
+  fi
+}
+
+find_python() { # sets REPLY to a Python of 3.11 or later
+  local name
+  for name in python3 python3.14 python3.13 python3.12 python3.11; do
+    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      REPLY=$name
+      return
+    fi
+  done
+  fail 127 "Python 3.11 ou plus récent est introuvable dans $PATH." "Python 3.11 or later is not in $PATH."
+}
+
+install_packages() {
+  local log=$data/log/install.log
+  find_python
+  if ! "$REPLY" -c 'import ensurepip, venv' 2>/dev/null; then
+    fail 1 "il manque le module venv de Python. Tapez : sudo apt install python3-venv" \
+      "Python's venv module is missing. Type: sudo apt install python3-venv"
+  fi
+  step "Installation des paquets Python dans .venv (une fois, une minute)…" \
+    "Installing the Python packages in .venv (once, about a minute)…"
+  if ! { "$REPLY" -m venv --clear .venv && "$python" -m pip install --quiet --disable-pip-version-check \
+    --no-input --require-hashes -r requirements.txt; } >"$log" 2>&1 9>&-; then
+    fail 1 "l'installation des paquets a échoué : voyez $log (sans réseau ? réessayez ./run_all.sh plus tard)." \
+      "installing the packages failed: see $log (no network? try ./run_all.sh again later)."
+  fi
+  : >.venv/complete
+}
+
+set_up() {
+  mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
+  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete ]]; then
+    install_packages
+  fi
+  [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
+    "$python cannot be run; remove .venv and run ./run_all.sh again."
+  local newest=(archive/migrations/*.sql) schema=
+  [[ ! -e $data/run/schema ]] || schema=$(<"$data/run/schema")
+  if [[ $schema != "${newest[-1]}" || ! -e $data/installed ]]; then
+    step "Préparation de la base de données…" "Preparing the database…"
+    [[ -e $data/installed ]] || export VIGIE_FIRST=1
+    "$python" -I -S archive/setup.py 9>&- || exit 1
+    printf '%s\n' "${newest[-1]}" >"$data/run/schema"
+  fi
+}
+
+# The dashboard that we started: its pid and start time, so that a pid given to another program is never taken for it.
+web_runs() {
+  local pid started line
+  [[ -r $data/run/web.pid ]] || return 1
+  read -r pid started <"$data/run/web.pid" || return 1
+  [[ $pid =~ ^[0-9]+$ && -r /proc/$pid/stat ]] || return 1
+  read -r line <"/proc/$pid/stat" || return 1
+  line=${line##*) }
+  # shellcheck disable=SC2086 # the fields are wanted apart
+  set -- $line
+  [[ ${20} == "$started" ]] && REPLY=$pid
+}
+
+stop_web() {
+  local tries=50
+  web_runs || return 0
+  kill "$REPLY" 2>/dev/null || true
+  while ((tries--)) && web_runs; do sleep 0.1; done
+  if web_runs; then kill -KILL "$REPLY"; fi
+  rm -f -- "$data/run/web.pid"
+}
+
+start_web() {
+  [[ ${VIGIE_WEB:-1} == 1 && ! -e $data/run/web.stopped ]] || return 0
+  # An upgrade brings a newer CHANGELOG: the dashboard that still runs the old code is started again.
+  if web_runs; then
+    [[ CHANGELOG.md -nt $data/run/web.pid ]] || return 0
+    stop_web
+  fi
+  step "Lancement du tableau de bord…" "Starting the dashboard…"
+  keep_short "$data/log/web.log"
+  setsid "$python" -m web.serve </dev/null >>"$data/log/web.log" 2>&1 9>&- &
+  ((interactive)) || return 0
+  local tries=100
+  while ((tries--)) && ! web_runs; do sleep 0.1; done
+  web_runs || fail 1 "le tableau de bord n'a pas démarré : voyez $data/log/web.log" \
+    "the dashboard did not start: see $data/log/web.log"
+}
+
+keep_short() { # <file>: at most two files of 1 MB each
+  local -a found
+  [[ -e $1 ]] || return 0
+  mapfile -t found < <(find "$1" -size +1024k)
+  ((${#found[@]} == 0)) || mv -f -- "$1" "$1.1"
+}
+
+# What the cycle said is due now, each in the background and each at most once at a time.
+start_due() {
+  local line
+  [[ -r $data/run/due ]] || return 0
+  while read -r line; do
+    case $line in
+      send) detached alerts -m alerts.outbox ;;
+      upkeep) detached upkeep -m archive.upkeep ;;
+      certfr) detached certfr -m web certfr refresh --quiet ;;
+      evidence\ *)
+        read -ra line <<<"${line#evidence }"
+        detached evidence -m alerts.evidence --incident "${line[@]}"
+        ;;
+    esac
+  done <"$data/run/due"
+  [[ -z ${VIGIE_PING_URL:-} ]] || detached ping -m web ping
+}
+
+detached() { # <name> <python argument>...
+  local name=$1
+  shift
+  keep_short "$data/log/$name.log"
+  setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
+}
+
+cycle() {
+  step "Sondes…" "Probes…"
+  probes/run.sh 9>&- || exit 1
+  step "Archivage et jugement…" "Archiving and judging…"
+  "$python" -I -S alerts/cycle.py 9>&- || exit 1
+  start_due
+  start_web
+}
+
+tell() {
+  ((interactive)) || return 0
+  "$python" -m web welcome 9>&- || true
+}
+
+main() {
+  case ${1:-} in
+    -h | --help) usage && exit 0 ;;
+    '' | start | stop | --flush) ;;
+    *) usage >&2 && exit 2 ;;
+  esac
+  read_settings
+  absolute "${VIGIE_DATA:-data}" && data=$REPLY
+  export VIGIE_DATA=$data
+  mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
+  [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
+  if [[ ${1:-} == stop ]]; then
+    mkdir -p -- "$data/run"
+    : >"$data/run/web.stopped"
+    stop_web
+    step "Le tableau de bord est arrêté." "The dashboard is stopped."
+    exit 0
+  fi
+  take_the_lock
+  set_up
+  if [[ ${1:-} == --flush ]]; then
+    exec "$python" -I -S alerts/cycle.py
+  fi
+  if [[ ${1:-} == start || $interactive == 1 ]]; then rm -f -- "$data/run/web.stopped"; fi
+  cycle
+  tell
+}
+
+main "$@"
