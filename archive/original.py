@@ -12,11 +12,12 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+
+import pytz
 
 from archive import database, load, purge, rollup, text, units
 
-PARIS = ZoneInfo("Europe/Paris")
+PARIS = pytz.timezone("Europe/Paris")
 DAY = 86_400
 _MONTHS = (
     "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
@@ -264,14 +265,15 @@ def moment_of(value: str) -> tuple[int, bool] | None:
             return None
         month = str(names.index(month) + 1)
     try:
-        moment = datetime.datetime(
-            int(found["y"] or found["y2"]),
-            int(month),
-            int(found["d"] or found["d2"]),
-            int(found["H"] or 0),
-            int(found["M"] or 0),
-            int(found["S"] or 0),
-            tzinfo=PARIS,
+        moment = PARIS.localize(
+            datetime.datetime(
+                int(found["y"] or found["y2"]),
+                int(month),
+                int(found["d"] or found["d2"]),
+                int(found["H"] or 0),
+                int(found["M"] or 0),
+                int(found["S"] or 0),
+            )
         )
         return int(moment.timestamp()), found["H"] is not None
     except (ValueError, OverflowError):

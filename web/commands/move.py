@@ -78,7 +78,7 @@ def unpack(path: str, yes: bool) -> int:
     config, now = settings.load(), clock.now()
     with tempfile.TemporaryDirectory(dir=config.data) as folder:
         with tarfile.open(path) as tar:
-            tar.extractall(folder, members=[_plain(member) for member in tar])
+            tar.extractall(folder, members=[_plain(member) for member in tar])  # noqa: S202 each was looked at
         copy = os.path.join(folder, "vigie.db")
         if not os.path.exists(copy):
             _terminal.complain(_("%(path)s was not packed by ./vigie move", path=path))
