@@ -10,13 +10,20 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from alerts.words import Words
-from archive import backup, database, purge, read, spool
+from alerts.words import N_, Words
+from archive import backup, database, outbox, purge, read, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
 
 # The WAL-reset bug: in 3.7.0 to 3.51.2, mended in 3.51.3 and the backports 3.50.7 and 3.44.6.
 WAL_BUG_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+# What archive/purge.py says, to be translated here.
+REASONS = (
+    N_("there is no sample yet"),
+    N_("the clock is ahead of the newest sample"),
+    N_("the machine has not been up for 24 hours yet"),
+    N_("the clock was set during the last 24 hours"),
+)
 LEAST_FREE = 500 << 20  # bytes for Vigie itself
 
 
@@ -272,28 +279,21 @@ def _mail(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         "",
     )
     with database.reader(config.data) as db:
-        held, oldest = db_mails(db)
-    if held:
+        mails = outbox.summary(db)
+    if mails.held:
         yield Finding(
-            "mend", words.ngettext("%(num)s mail was refused", "%(num)s mails were refused", held), "./vigie mails"
+            "mend", words.ngettext("%(num)s mail is held", "%(num)s mails are held", mails.held), "./vigie mails"
         )
-    if oldest:
-        yield Finding("note", _("a mail has waited since %(when)s", when=words.full(oldest)), "./vigie mails")
-
-
-def db_mails(db: sqlite3.Connection) -> tuple[int, int | None]:
-    """(mails held, since when the oldest unsent one waits)."""
-    from archive import outbox
-
-    return outbox.held(db), outbox.oldest_unsent(db)
+    if mails.oldest_at is not None:
+        yield Finding("note", _("a mail has waited since %(when)s", when=words.full(mails.oldest_at)), "./vigie mails")
 
 
 def _certfr(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     _ = words.gettext
-    from archive.certfr import store
+    from archive.certfr import schedule
 
     with database.reader(config.data) as db:
-        state = store.reading(db, "round")
+        state = schedule.source(db, "round")
     if state is None or state.ok_at is None:
         why = clean(state.error) if state and state.error else _("the first reading comes with the next cycles")
         yield Finding("note", _("CERT-FR was never read: %(why)s", why=why), "./vigie certfr refresh")

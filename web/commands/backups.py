@@ -3,10 +3,11 @@
 import argparse
 import os
 
+from alerts.words import N_
 from archive import backup, clock, settings
 from web.commands import _terminal
 
-HELP = "list the backups and verify each; --now makes one first"
+HELP = N_("list the backups and verify each; --now makes one first")
 
 
 def run(argv: list[str]) -> int:

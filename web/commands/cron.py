@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 
+from alerts.words import N_
 from archive.settings import ROOT
 from web.commands import _terminal
 
-HELP = "write, show or remove the crontab line of this Vigie"
+HELP = N_("write, show or remove the crontab line of this Vigie")
 MARK = "# Vigie:"
 
 

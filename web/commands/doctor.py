@@ -3,12 +3,12 @@
 import argparse
 import json
 
-from alerts.words import Words
+from alerts.words import N_, Words
 from archive import clock, settings
 from web import doctor
 from web.commands import _terminal
 
-HELP = "look at everything that can be wrong; each line says what to type"
+HELP = N_("look at everything that can be wrong; each line says what to type")
 MARKS = {"ok": "✓", "note": "·", "mend": "✗"}
 
 

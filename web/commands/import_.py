@@ -2,10 +2,11 @@
 
 import argparse
 
+from alerts.words import N_
 from archive import clock, database, events, original, settings
 from web.commands import _terminal
 
-HELP = "take over a database of the original system (anisdatabase.db)"
+HELP = N_("take over a database of the original system (anisdatabase.db)")
 
 
 def run(argv: list[str]) -> int:

@@ -7,10 +7,11 @@ import subprocess
 import tarfile
 import tempfile
 
+from alerts.words import N_
 from archive import backup, clock, database, settings
 from web.commands import _terminal, cron
 
-HELP = "pack this Vigie for another machine (move FILE.tar), or unpack it there (move --from FILE.tar)"
+HELP = N_("pack this Vigie for another machine (move FILE.tar), or unpack it there (move --from FILE.tar)")
 # What makes this Vigie itself: the database travels as a verified backup, not as live files.
 CARRIED = ("settings.env", "logins.db", "secret.key", "journal", "spool", "quarantine")
 
@@ -53,8 +54,8 @@ def pack(path: str, yes: bool) -> int:
             if os.path.exists(os.path.join(config.data, name)):
                 tar.add(os.path.join(config.data, name), name)
         file.flush()
-    with open(aside, "rb") as file:
-        os.fsync(file.fileno())
+    with open(aside, "rb") as written:
+        os.fsync(written.fileno())
     os.rename(aside, path)
     _terminal.say(_("Packed. On the other machine, in Vigie's folder: ./run_all.sh, then ./vigie move --from FILE.tar"))
     return 0

@@ -2,10 +2,11 @@
 
 import argparse
 
+from alerts.words import N_
 from archive import clock, database, rebuild, settings
 from web.commands import _terminal
 
-HELP = "load the text journal again (after a restore): what is known changes nothing"
+HELP = N_("load the text journal again (after a restore): what is known changes nothing")
 
 
 def run(argv: list[str]) -> int:

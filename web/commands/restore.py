@@ -3,10 +3,11 @@
 import argparse
 import os
 
+from alerts.words import N_
 from archive import backup, clock, database, events, settings
 from web.commands import _terminal
 
-HELP = "put a verified backup in the database's place (the present one is set aside)"
+HELP = N_("put a verified backup in the database's place (the present one is set aside)")
 
 
 def run(argv: list[str]) -> int:

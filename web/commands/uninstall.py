@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 
+from alerts.words import N_
 from archive import settings
 from web.commands import _terminal, cron
 
-HELP = "take the crontab line out and stop the dashboard; --data removes the data too"
+HELP = N_("take the crontab line out and stop the dashboard; --data removes the data too")
 
 
 def run(argv: list[str]) -> int:
