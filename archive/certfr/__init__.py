@@ -1,0 +1,1 @@
+"""CERT-FR: reading its publications, and saying which of them concern a machine."""
