@@ -1,0 +1,299 @@
+"""A line of the archive as a figure of a page: three sizes of one graph, its sentence, its rows, and data for the cursor.
+
+1. read the points of the period; 2. find the threshold that holds for this line, its incidents, the events;
+3. lay out (alerts/chart.py) and say (alerts/summary.py). The template `graphs/figure.html` shows it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from alerts import chart, summary
+from alerts import forecast as forecasts
+from alerts.chart import Band, Forecast, Graph, Level, Line, Mark, Name, Point
+from alerts.chart_data import gaps, sound, thinned
+from alerts.forecast import Outlook
+from alerts.words import DAY, HOUR, MINUTE, N_, Words
+from archive import events, incidents, read, thresholds
+from archive.events import Event
+from archive.incidents import Incident
+from archive.read import Sample, Series
+from archive.thresholds import Threshold
+from web.periods import Period
+
+DISK = "disk_used_ratio"
+FINE = 26 * HOUR  # up to here the samples themselves are read for the sentence: 1 ms a line
+SIZES = (chart.WIDE, chart.CARD, chart.NARROW)
+SHOWN_EVENTS = ("boot", "package", "account", "restore")
+EVENT_WORDS = {
+    "boot": N_("The machine started"),
+    "package": N_("Packages changed"),
+    "account": N_("Accounts changed"),
+    "restore": N_("A backup was restored"),
+}
+# In the order of a legend; each has a class of static/chart.css.
+LEGEND = {
+    "line": N_("mean"),
+    "envelope": N_("minimum to maximum"),
+    "level-warning": N_("warning threshold"),
+    "level": N_("critical threshold"),
+    "warning-band": N_("incident (warning)"),
+    "incident": N_("incident (critical)"),
+    "forecast": N_("forecast"),
+    "cone": N_("margin of the forecast"),
+    "gap": N_("no measure"),
+    "event": N_("event"),
+}
+
+
+class Row(NamedTuple):
+    """A span in words."""
+
+    at: int
+    when: str
+    mean: str
+    least: str
+    greatest: str
+    samples: int
+
+
+class Figure(NamedTuple):
+    """All that the template needs; `svgs` is empty where there was no measure."""
+
+    ident: str
+    heading: str  # ids of the headings that name it
+    title: str
+    summary: str
+    svgs: tuple[Markup, ...]
+    legend: tuple[tuple[str, str], ...]
+    cursor: Markup
+    rows: tuple[Row, ...]
+    ranged: bool  # whether least and greatest differ from the mean anywhere
+
+
+class Material(NamedTuple):
+    """What a graph of one line is made of."""
+
+    line: Series
+    graph: Graph
+    limits: tuple[summary.Limit, ...]
+    incidents: tuple[Incident, ...]
+    events: tuple[Event, ...]
+    every: int
+    fine: tuple[Point, ...] | None  # minute by minute, where the period is short enough
+
+
+def every(db: sqlite3.Connection, host: int, line: Series, points: Sequence[Point], step: int) -> int:
+    """Seconds between two measures of a line: the probe's rhythm, or what the points show where that is slower."""
+    probes = {probe.name: probe for probe in read.probes(db, host)}
+    probe = probes.get(line.metric.probe) or probes.get(line.label("probe"))
+    said = read.rhythm(db, host) * (probe.every if probe else 1)
+    apart = sorted(b.at - a.at for a, b in pairwise(points))
+    seen = apart[len(apart) // 2] if apart else step
+    return max(said, seen if seen > step else 0)
+
+
+def threshold(found: Iterable[Threshold], line: Series) -> Threshold | None:
+    """The one that is judged for this line; None when there is none or it is switched off."""
+    labels = json.loads(line.labels)
+    for one in found:  # the most precise first
+        if one.metric == line.metric.name and json.loads(one.labels).items() <= labels.items():
+            return one if one.enabled else None
+    return None
+
+
+def limits_of(found: Threshold | None) -> tuple[summary.Limit, ...]:
+    """The levels, warning first."""
+    if found is None:
+        return ()
+    levels = ((found.warning, "warning"), (found.critical, "critical"))
+    return tuple(summary.Limit(value, found.above, kind) for value, kind in levels if value is not None)
+
+
+def of_line(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> tuple[Incident, ...]:
+    """Incidents of a line that touch [start, end), oldest first."""
+    kept: dict[int, Incident] = {}
+    found = [one for one in incidents.live(db, host) if one.opened_at is not None]
+    before: int | None = end
+    while before is not None:
+        page = incidents.recent(db, host, 500, before)
+        found += page
+        # A long one may have begun before the period: a month further back is looked at.
+        before = page[-1].opened_at if len(page) == 500 and (page[-1].opened_at or 0) > start - 30 * DAY else None
+    for one in found:
+        mine = one.metric == line.metric.name and one.labels == line.labels and one.kind in ("threshold", "forecast")
+        if mine and one.since_at < end and (one.ended_at is None or one.ended_at > start):
+            kept[one.id] = one
+    return tuple(sorted(kept.values(), key=lambda one: one.since_at))
+
+
+def material(
+    db: sqlite3.Connection,
+    host: int,
+    line: Series,
+    period: Period,
+    now: int,
+    words: Words,
+    *,
+    forecast: Forecast | None = None,
+    found: Sequence[Threshold] | None = None,
+) -> Material:
+    """Reads everything that one graph shows. `forecast` may reach beyond the period: the axis then ends where it does."""
+    points = sound(read.points(db, host, line, period.start, period.end, period.step))
+    limits = limits_of(threshold(thresholds.effective(db, host) if found is None else found, line))
+    mine = of_line(db, host, line, period.start, period.end)
+    happened = tuple(one for one in events.between(db, host, period.start, period.end) if one.kind in SHOWN_EVENTS)
+    rhythm = every(db, host, line, points, period.step)
+    end = max([period.end, *(point[0] for point in forecast.points)]) if forecast else period.end
+    graph = Graph(
+        unit=line.metric.unit,
+        start=period.start,
+        end=end,
+        step=period.step,
+        lines=(Line(words.line_name(line), points),),
+        now=now,
+        every=rhythm,
+        known_from=line.first_at,
+        levels=tuple(Level(one.value, one.kind, level_words(one, line.metric.unit, words)) for one in limits),
+        incidents=tuple(Band(one.since_at, one.ended_at or now, one.level) for one in mine),
+        events=tuple(Mark(one.at, one.kind) for one in happened),
+        forecast=forecast,
+        full_scale=line.metric.unit == "ratio" and line.metric.kind == "gauge",
+    )
+    fine = None
+    if limits and period.step > MINUTE and period.seconds <= FINE:
+        fine = tuple(sound(read.points(db, host, line, period.start, period.end, MINUTE)))
+    return Material(line, graph, limits, mine, happened, rhythm, fine)
+
+
+def outlook_of(db: sqlite3.Connection, host: int, line: Series, newest: Sample | None) -> Outlook | None:
+    """When the disk of this line will be full, as its newest sample sees it; None for any other metric."""
+    if line.metric.name != DISK or newest is None:
+        return None
+    return forecasts.of_line(db, host, line, newest.at).best
+
+
+def foreseen(found: Outlook | None, newest: Sample, until: int) -> Forecast | None:
+    """The way from the newest sample to the full disk, drawn until `until`; None where there is no date."""
+    if found is None or found.full_at is None or found.full_at <= newest.at or until <= newest.at:
+        return None
+    ends = [end for end in (found.early, found.full_at, found.late) if end is not None and newest.at < end < until]
+
+    def level(at: int, full: int | None) -> float:
+        if full is None:
+            return newest.value
+        passed = 1.0 if full <= newest.at else (at - newest.at) / (full - newest.at)
+        return min(1.0, newest.value + (1 - newest.value) * passed)
+
+    return Forecast(
+        [
+            (
+                at,
+                level(at, found.late),
+                level(at, found.full_at),
+                level(at, found.early) if at > newest.at else newest.value,
+            )
+            for at in sorted({newest.at, until, *ends})
+        ]
+    )
+
+
+def level_words(limit: summary.Limit, unit: str, words: Words) -> str:
+    """The label of a dashed line."""
+    level = words.value(limit.value, unit)
+    if limit.kind == "critical":
+        return words.gettext("critical %(level)s", level=level)
+    return words.gettext("threshold %(level)s", level=level)
+
+
+def figure(
+    made: Material,
+    words: Words,
+    now: int,
+    period: str,
+    *,
+    ident: str,
+    title: str,
+    heading: str = "",
+    sizes: Sequence[chart.Size] = SIZES,
+    rows: bool = True,
+) -> Figure:
+    """`period` is in words, for the sentence. `ident` is unique on the page: ids begin with it; `heading` is the id of a heading above."""
+    graph = made.graph
+    points = list(graph.lines[0].points)
+    name = Name(f"{heading} {ident}-title".strip(), f"{ident}-summary")
+    drawings = [drawing for size in sizes if (drawing := chart.draw(graph, words, size, name))]
+    said = sentence(made, words, now, period)
+    if not drawings:
+        return Figure(ident, name.labelled_by, title, said, (), (), Markup(""), (), False)
+    shown = {kind for drawing in drawings for kind in drawing.shown}
+    legend = tuple((kind, words.gettext(told)) for kind, told in LEGEND.items() if kind in shown)
+    told = spans(points, graph, words, now)
+    ranged = any(point.least < point.greatest for point in points)
+    return Figure(
+        ident,
+        name.labelled_by,
+        title,
+        said,
+        tuple(Markup(drawing.svg) for drawing in drawings),  # noqa: S704 chart_filter lets nothing else through
+        legend,
+        cursor(told, graph, words, ranged=ranged),
+        tuple(told) if rows else (),
+        ranged,
+    )
+
+
+def sentence(made: Material, words: Words, now: int, period: str) -> str:
+    """The graph's summary."""
+    graph = made.graph
+    points = list(graph.lines[0].points)
+    missing = gaps(graph, points) if points else []
+    return summary.sentence(
+        words,
+        graph.unit,
+        period,
+        points,
+        graph.step,
+        now,
+        every=made.every,
+        limits=made.limits,
+        fine=made.fine,
+        incidents=graph.incidents,
+        gaps=missing,
+    )
+
+
+def spans(points: Sequence[Point], graph: Graph, words: Words, now: int) -> list[Row]:
+    """The drawn points in words, oldest first."""
+    kept, step = thinned(points, graph.step)
+    return [
+        Row(
+            point.at,
+            words.day(point.at + step // 2, now) if step >= DAY else words.moment(point.at, now),
+            words.value(point.mean, graph.unit),
+            words.value(point.least, graph.unit),
+            words.value(point.greatest, graph.unit),
+            point.count,
+        )
+        for point in kept
+    ]
+
+
+def cursor(rows: Sequence[Row], graph: Graph, words: Words, *, ranged: bool) -> Markup:
+    """For static/chart.js: [[place from 0 to 1, when, value, range]], as JSON that may stand inside a page."""
+    width = graph.end - graph.start
+    data = []
+    for row in rows:
+        place = round((row.at + graph.step / 2 - graph.start) / width, 4)
+        entry: list[object] = [place, row.when, row.mean]
+        if ranged and row.least != row.greatest:
+            entry.append(f"{row.least} – {row.greatest}")
+        data.append(entry)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for bad in "<>&\u2028\u2029":
+        text = text.replace(bad, f"\\u{ord(bad):04x}")
+    return Markup(text)  # noqa: S704 nothing in it can end the element
