@@ -174,7 +174,15 @@ start_due() {
         ;;
     esac
   done <"$data/run/due"
-  [[ -z ${VIGIE_PING_URL:-} ]] || detached ping -m web ping
+}
+
+# The outside watcher: told when a cycle begins, when it was good, and when it failed. Never waited for.
+ping() { # start | good | fail
+  [[ -z ${VIGIE_PING_URL:-} || ! -x $python ]] || detached "ping-$1" -m web ping "$1"
+}
+
+failed() { # <status>
+  (($1 == 0)) || ping fail
 }
 
 detached() { # <name> <python argument>...
@@ -185,12 +193,15 @@ detached() { # <name> <python argument>...
 }
 
 cycle() {
+  ping start
+  trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
   probes/run.sh 9>&- || exit 1
   step "Archivage et jugement…" "Archiving and judging…"
   "$python" -I -S alerts/cycle.py 9>&- || exit 1
   start_due
   start_web
+  ping good
 }
 
 tell() {

@@ -1,10 +1,12 @@
 """The command line, run as a person runs it: a process, its words, its exit status."""
 
+import http.server
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -156,3 +158,45 @@ def test_the_crontab_line_is_taken_out_and_the_rest_stays_byte_for_byte():
     assert cron.without(other + ours, root) == other
     assert cron.without(other, root) == other
     assert "\\%" in cron.line(root, 1)
+
+
+@pytest.fixture
+def watcher():
+    """An outside watcher as healthchecks is: keeps the paths it was asked for, answers as it was told."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            self.send_response(self.server.answer)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.answer = [], 200
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_outside_watcher_hears_of_beginnings_good_ends_and_failures(home, watcher):
+    url = f"http://127.0.0.1:{watcher.server_address[1]}/ping/uuid?rid=1"
+    for moment in ("start", "good", "fail"):
+        done = vigie(home, "ping", moment, VIGIE_PING_URL=url)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert watcher.asked == ["/ping/uuid/start?rid=1", "/ping/uuid?rid=1", "/ping/uuid/fail?rid=1"]
+
+
+def test_a_watcher_that_refuses_is_said_without_its_address(home, watcher):
+    watcher.answer = 404
+    url = f"http://127.0.0.1:{watcher.server_address[1]}/secret-uuid"
+    refused = vigie(home, "ping", VIGIE_PING_URL=url)
+    gone = vigie(home, "ping", VIGIE_PING_URL="http://127.0.0.1:9/secret-uuid")
+    assert (refused.returncode, gone.returncode) == (1, 1)
+    assert "404" in refused.stderr
+    assert "secret-uuid" not in refused.stderr + gone.stderr

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from alerts.words import N_
+from alerts.words import N_, Words
 from archive import clock, database, settings
+from archive.certfr import concern, machine, rows
 from web.commands import _terminal
 
 HELP = N_("read CERT-FR now (refresh), from files (import), or decide it for an inventory (judge)")
@@ -64,10 +65,13 @@ def _refresh(config: settings.Settings, quiet: bool) -> int:
         progress=progress,
         force=not quiet,
         version=version(),
-        contact=config.url,
+        contact="monitor",
     )
     if not quiet and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
+    outcome = _concern(config, words)
+    if outcome.error and not quiet:
+        _terminal.say(_terminal.shown(outcome.error))
     if not report.ran:
         if not quiet:
             _terminal.say(_("Not read: %(reason)s", reason=_terminal.shown(report.reason)))
@@ -90,6 +94,24 @@ def _refresh(config: settings.Settings, quiet: bool) -> int:
     return 1 if report.errors and not report.sources else 0
 
 
+def _concern(config: settings.Settings, words: Words) -> concern.Outcome:
+    """Decide what is undecided for this machine, and owe one mail for what has just come to concern it.
+
+    The past is never mailed: what the first readings bring is shown on the page alone.
+    """
+    from alerts import advisories
+
+    now = clock.now()
+    with database.reader(config.data) as db:
+        first = not machine.counts(db, 1)
+        read, backlog = rows.first_reading(db)
+    outcome = concern.decide(lambda: database.writer(config.data, 60.0), config.data, now)
+    if outcome.told and not first and read >= backlog:
+        with database.writer(config.data, 60.0) as db, database.transaction(db):
+            advisories.owe(db, 1, outcome.told, config.mail_to, config.url, words, now)
+    return outcome
+
+
 def _import(config: settings.Settings, paths: list[str]) -> int:
     """Files -> rows. What cannot be read is named with its reason; the rest is taken."""
     from archive.certfr import document, store
@@ -106,11 +128,24 @@ def _import(config: settings.Settings, paths: list[str]) -> int:
                 bad += 1
                 _terminal.say(_("skipped: %(reason)s", reason=_terminal.shown(str(found))))
     _terminal.say(words.ngettext("%(num)s publication taken.", "%(num)s publications taken.", taken))
+    outcome = _concern(config, words)
+    if outcome.error:
+        _terminal.say(_terminal.shown(outcome.error))
+    with database.reader(config.data) as db:
+        totals = machine.counts(db, 1)
+    _terminal.say(
+        _(
+            "This machine: %(affected)d concern it, %(check)d are to check, %(rest)d do not concern it.",
+            affected=totals.get("affected", 0),
+            check=totals.get("to_check", 0),
+            rest=totals.get("not_affected", 0),
+        )
+    )
     return 1 if bad else 0
 
 
 def _status(config: settings.Settings) -> int:
-    from archive.certfr import rows, schedule
+    from archive.certfr import schedule
 
     words = _terminal.words()
     _ = words.gettext

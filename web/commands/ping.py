@@ -27,7 +27,8 @@ def run(argv: list[str]) -> int:
         answer = session.get(f"{base}{suffix}{mark}{query}", timeout=SECONDS, allow_redirects=False, stream=True)
         answer.close()
     except requests.RequestException as error:
-        _terminal.complain(f"VIGIE_PING_URL: {_terminal.shown(str(error))[:300]}")
+        # The address is the watcher's key: it stays out of the log.
+        _terminal.complain(f"VIGIE_PING_URL: no answer ({type(error).__name__})")
         return 1
     if not 200 <= answer.status_code < 300:
         _terminal.complain(f"VIGIE_PING_URL: answered {answer.status_code}")
