@@ -97,7 +97,7 @@ def test_restore_refuses_another_programs_file(home, tmp_path):
     sqlite3.connect(foreign).execute("CREATE TABLE t (x)").connection.close()
     done = vigie(home, "restore", str(foreign), "--yes")
     assert done.returncode == 1
-    assert "sha256" in done.stderr
+    assert "is not a database of Vigie" in done.stderr
 
 
 def original(path):
