@@ -1,0 +1,281 @@
+#!/usr/bin/env bash
+# Run every probe that is due, side by side, and leave the whole cycle as one file in data/spool/.
+#
+#   1. Find the executables in the folders of VIGIE_PROBES; `# EVERY n` and `# LIMIT n` are read from their source.
+#   2. Start those that are due, each under its own time limit. One that still runs from an earlier cycle is not
+#      started again.
+#   3. Wait for each, but never for more than 3 s past its limit: what cannot even be killed is left behind.
+#   4. Write the spool file aside, sync it, rename it, sync the folder. Killed anywhere, it is there whole or not at all.
+#   5. Refresh data/probes/, the latest good text of each probe, for people and for node_exporter.
+#
+# No argument. Status 0 also when probes failed (a failure is data); 1 when something could not be written or found.
+set -euo pipefail
+set -o noclobber # `>` follows no planted link and overwrites nothing
+shopt -s nullglob
+umask 077
+export LC_ALL=C
+trap '' XFSZ # past a file size limit a write fails and says so, instead of killing the shell
+
+declare -A left=() pids=() starts=() sinces=()                                    # kept from cycle to cycle, by probe
+declare -A paths=() every=() limit=() interpreter=()                              # said by the probe's source
+declare -A running=() began=() uptimes=() reason=() seconds=() texts=() counts=() # this cycle; running: process -> probe
+names=() due=() good=()
+failed=0 watchdog='' temporary=''
+
+die() { # <words>: one line for the administrator
+  printf 'probes/run.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+take_settings() { # sets here, data, folders, first and now; the probes get nothing of ours that is not theirs
+  local name
+  here=${BASH_SOURCE[0]%/*}
+  [[ ${BASH_SOURCE[0]} == */* ]] || here=.
+  cd -P -- "$here"
+  here=$PWD
+  cd .. # relative paths are meant from the repository
+  data=${VIGIE_DATA:-data} data=${data%/}
+  [[ $data == /* ]] || data="$PWD/$data"
+  IFS=: read -r -a folders <<<"${VIGIE_PROBES:-$here}"
+  first=${VIGIE_FIRST:-0} now=${VIGIE_NOW:-}
+  for name in "${!VIGIE_@}"; do
+    case $name in VIGIE_ROOT | VIGIE_HOMES_TEXT) ;; *) unset "$name" ;; esac
+  done
+  export PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin" VIGIE_ROOT="${VIGIE_ROOT:-}"
+}
+
+open_folders() { # makes what is missing, refuses links, removes what a killed run left
+  local path
+  for path in "$data" "$data/"{run,run/out,run/state,spool,probes}; do
+    [[ $path == "$data" || ! -L $path ]] || die "$path is a symbolic link: remove it"
+    [[ -d $path ]] || mkdir -p -- "$path" || die "cannot make the folder $path"
+    [[ -w $path ]] || die "cannot write in $path"
+  done
+  [[ ! -L $data/run/cycle ]] || die "$data/run/cycle is a symbolic link: remove it"
+  rm -f -- "$data"/run/out/* "$data"/spool/.*.tmp || die "cannot remove old files in $data/run/out or $data/spool"
+}
+
+read_clock() { # sets boot and uptime, before the probes read their counters
+  boot=unknown
+  { read -r uptime _ <"$VIGIE_ROOT/proc/uptime"; } 2>/dev/null || die "cannot read $VIGIE_ROOT/proc/uptime: is /proc mounted?"
+  { read -r boot <"$VIGIE_ROOT/proc/sys/kernel/random/boot_id"; } 2>/dev/null || true
+}
+
+recall() { # what the cycle before left in data/run/cycle: how many cycles each still waits, and what was running
+  local name wait pid start since
+  left=() pids=() starts=() sinces=()
+  [[ -r $data/run/cycle ]] || return 0
+  while read -r name wait pid start since; do
+    [[ "$name $wait $pid $start $since" =~ ^[A-Za-z0-9_-]+(\ [0-9]+){4}$ ]] || continue
+    left[$name]=$wait pids[$name]=$pid starts[$name]=$start sinces[$name]=$since
+  done <"$data/run/cycle"
+}
+
+remember() {
+  local name text=''
+  for name in "${names[@]}"; do
+    text+="$name ${left[$name]} ${pids[$name]:-0} ${starts[$name]:-0} ${sinces[$name]:-0}"$'\n'
+  done
+  { printf '%s' "$text" >|"$data/run/cycle"; } 2>/dev/null || die "cannot write $data/run/cycle (disk full, or read-only?)"
+}
+
+find_probes() { # a later folder's probe replaces an earlier one of the same name
+  local folder path name
+  names=()
+  for folder in "${folders[@]}"; do
+    if [[ ! -d $folder ]]; then
+      printf 'probes/run.sh: VIGIE_PROBES: there is no folder %s\n' "$folder" >&2
+      failed=1
+    fi
+    for path in "$folder"/*; do
+      [[ -f $path && -x $path && ! $path -ef $here/run.sh && $path != *.prom && $path != *[~#] ]] || continue
+      name=${path##*/} name=${name%.*} name=${name//[!A-Za-z0-9_-]/_}
+      [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
+      [[ $path == /* ]] || path="$PWD/$path"
+      read_source "$name" "$path"
+    done
+  done
+}
+
+read_source() { # <name> <path>: sets its path, every, limit and interpreter
+  local source='' value
+  IFS= read -r -N 65536 source <"$2" 2>/dev/null || true
+  paths[$1]=$2 every[$1]=1 limit[$1]=10 interpreter[$1]=''
+  [[ ! $source =~ $'\n# EVERY '([1-9][0-9]{0,3})$'\n' ]] || every[$1]=${BASH_REMATCH[1]}
+  [[ ! $source =~ $'\n# LIMIT '([1-9][0-9]{0,2})$'\n' ]] || limit[$1]=${BASH_REMATCH[1]}
+  # What `env` would look for, `timeout` looks for as well: one program less to start.
+  value=${source:0:100} value=${value%%$'\n'*}
+  [[ ! $value =~ ^\#!/usr/bin/env\ (-S\ )?([A-Za-z0-9 _-]+)$ ]] || interpreter[$1]=${BASH_REMATCH[2]}
+}
+
+start_time() { # <process>: in REPLY; status 1 when there is none, or only its remains
+  local -a fields=()
+  { read -r -a fields <"/proc/$1/stat"; } 2>/dev/null || return 1
+  REPLY=${fields[21]:-0}
+  [[ ${fields[2]:-} != Z ]]
+}
+
+start() { # <name>
+  local out="$data/run/out/$1" state="$data/run/state/$1"
+  local -a command=()
+  read -r -a command <<<"${interpreter[$1]}"
+  [[ -d $state ]] || mkdir -- "$state" || die "cannot make the folder $state"
+  began[$1]=${EPOCHREALTIME/./}
+  # Its counters are divided by the time since it was started last: the reading is taken beside theirs.
+  { read -r "uptimes[$1]" _ <"$VIGIE_ROOT/proc/uptime"; } 2>/dev/null || uptimes[$1]=$uptime
+  VIGIE_STATE=$state timeout -k 2 "${limit[$1]}" "${command[@]}" "${paths[$1]}" 2>"$out.err" >"$out.prom" </dev/null 9>&- &
+  running[$!]=$1 left[$1]=${every[$1]} pids[$1]=$! sinces[$1]=$EPOCHSECONDS
+  start_time $! || REPLY=0
+  starts[$1]=$REPLY
+}
+
+start_due() {
+  local name
+  running=() reason=() due=()
+  # A probe's text has at most 1 MB; the cycle as a whole may have more. A lower limit of the caller's stands.
+  ulimit -S -f 1024 2>/dev/null || true
+  for name in "${names[@]}"; do
+    left[$name]=$((${left[$name]:-0} - 1))
+    ((left[$name] <= 0 || left[$name] >= every[$name])) || continue # the second: EVERY was made shorter
+    due+=("$name") seconds[$name]=0.000
+    if start_time "${pids[$name]:-0}" && [[ $REPLY == "${starts[$name]}" ]]; then
+      TZ=UTC printf -v "reason[$name]" 'still running since %(%FT%TZ)T' "${sinces[$name]}"
+    else
+      start "$name"
+    fi
+  done
+  ulimit -S -f hard
+}
+
+wait_all() { # each until it ends, or for 3 s more than its limit; counts the time without a clock that may be set
+  local ended status name pid next waited=0
+  while ((${#running[@]})); do
+    if [[ -z $watchdog ]]; then
+      next=99999
+      for name in "${running[@]}"; do
+        ((next <= limit[$name] + 3)) || next=$((limit[$name] + 3))
+      done
+      sleep $((next - waited)) >/dev/null 2>&1 9>&- &
+      watchdog=$!
+    fi
+    ended='' status=0
+    wait -n -p ended "${!running[@]}" "$watchdog" 2>/dev/null || status=$?
+    if [[ -n ${running[${ended:-0}]:-} ]]; then
+      end "${running[$ended]}" "$status"
+      unset "running[$ended]"
+      continue
+    fi
+    watchdog='' waited=$next
+    for pid in "${!running[@]}"; do # not even SIGKILL ended it: it waits for a device or a server
+      name=${running[$pid]}
+      ((limit[$name] + 3 <= waited)) || continue
+      end "$name" 124
+      reason[$name]+=" and cannot be killed (process $pid)"
+      unset "running[$pid]"
+    done
+  done
+  # KILL, because a child so young that it is still this shell would run our trap for TERM.
+  [[ -z $watchdog ]] || { kill -KILL "$watchdog" && wait "$watchdog"; } 2>/dev/null || true
+  watchdog=''
+}
+
+end() { # <name> <status>
+  local line='' spent=$((${EPOCHREALTIME/./} - began[$1]))
+  local -a said=()
+  ((spent >= 0)) || spent=0 # the clock was set back
+  printf -v "seconds[$1]" '%d.%03d' $((spent / 1000000)) $((spent / 1000 % 1000))
+  if (($2 == 124 || ($2 == 137 && spent >= limit[$1] * 1000000))); then
+    reason[$1]="timed out after ${limit[$1]} s"
+  elif (($2)); then
+    { mapfile -t said <"$data/run/out/$1.err"; } 2>/dev/null || true
+    line=${said[0]:-}
+    [[ $line != Traceback* ]] || line=${said[-1]} # Python says what it was last
+    line=${line//[[:cntrl:]]/} line=${line//\"/\'}
+    reason[$1]=${line:0:200}
+    [[ -n $line ]] || reason[$1]="ended with status $2 and no explanation"
+  else
+    read_text "$1"
+  fi
+}
+
+read_text() { # <name>: sets text[name] and lines[name], or the reason why this is not a text
+  local text=''
+  local -a rows=()
+  if IFS= read -r -d '' text <"$data/run/out/$1.prom"; then
+    reason[$1]='its text holds a NUL byte'
+  elif [[ -z $text ]]; then
+    reason[$1]='it printed nothing'
+  elif [[ $'\n'$text == *$'\n# VIGIE'* ]]; then
+    reason[$1]='a line of its text begins with # VIGIE'
+  fi
+  mapfile -t rows <"$data/run/out/$1.prom"
+  [[ $text == *$'\n' ]] || text+=$'\n'
+  texts[$1]=$text counts[$1]=${#rows[@]}
+}
+
+write_spool() {
+  local name target cycle=$at lines=0 body=''
+  for name in "${due[@]}"; do
+    body+="# VIGIE probe=$name status="
+    ((lines += 1))
+    if [[ -n ${reason[$name]:-} ]]; then
+      body+="failed seconds=${seconds[$name]} uptime=${uptimes[$name]:-$uptime} reason=\"${reason[$name]}\""$'\n'
+    else
+      body+="ok seconds=${seconds[$name]} uptime=${uptimes[$name]}"$'\n'${texts[$name]}
+      ((lines += counts[$name]))
+    fi
+  done
+  target="$data/spool/$cycle.prom"
+  while [[ -e $target || -L $target ]]; do # two cycles in one second: the later one counts for the next second
+    target="$data/spool/$((cycle += 1)).prom"
+  done
+  body+="# VIGIE lines=$lines bytes=${#body} cycle=$cycle boot=$boot uptime=$uptime"$'\n'
+  temporary="$data/spool/.$cycle.$$.tmp"
+  if ! { printf '%s' "$body" >"$temporary"; } 2>/dev/null || ! sync -- "$temporary" ||
+    ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]] || ! sync -- "$data/spool"; then
+    die "cannot write $target (disk full, or read-only?)"
+  fi
+  temporary=''
+}
+
+run_cycle() { # <time of the cycle>
+  at=$1
+  export VIGIE_NOW=$at
+  open_folders
+  read_clock
+  recall
+  find_probes
+  start_due
+  remember
+  wait_all
+  write_spool
+  good=()
+  for name in "${due[@]}"; do
+    [[ -n ${reason[$name]:-} ]] || good+=("$data/run/out/$name.prom")
+  done
+  due=()
+  ((${#good[@]} == 0)) || mv -f -t "$data/probes" -- "${good[@]}" || die "cannot write in $data/probes"
+}
+
+# shellcheck disable=SC2317 # called by the trap
+clean_up() { # whatever ends us, nothing of ours stays behind
+  local -a jobs=()
+  if ((${#due[@]})); then # between two commands a probe may run that is not yet in our list, but it is in the shell's
+    read -r -d '' -a jobs <<<"$(jobs -p)" || true
+    # By group too: a `timeout` that has only just forked knows nothing of its child yet.
+    ((${#jobs[@]} == 0)) || kill -- "${jobs[@]/#/-}" "${jobs[@]}" 2>/dev/null || true
+  fi
+  [[ -z $temporary ]] || rm -f -- "$temporary"
+}
+
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+take_settings
+[[ ! -e $data/run/cycle ]] || first=0
+run_cycle "${now:-$EPOCHSECONDS}"
+if [[ $first == 1 ]]; then # counters say nothing until they are read twice
+  sleep 1
+  run_cycle "$((at + 1))"
+fi
+exit "$failed"

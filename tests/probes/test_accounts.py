@@ -1,0 +1,47 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.probes.probing import ok, refused, run, stub
+
+
+def test_the_accounts_are_those_of_getent_with_a_login_shell():
+    found = ok(run("accounts.sh"))
+    shells = {line for line in Path("/etc/shells").read_text().splitlines() if line.startswith("/")}
+    rows = [
+        r.split(":")
+        for r in subprocess.run(["getent", "passwd"], capture_output=True, encoding="utf-8", check=False).stdout.split(
+            "\n"
+        )
+        if r
+    ]
+    expected = {r[0] for r in rows if r[6] in shells and not r[6].endswith(("nologin", "false"))}
+    assert found["accounts"] == len(expected)
+    assert {n.split('"')[1] for n in found if n.startswith("account_info")} == expected
+    assert "root" in expected
+
+
+def test_p10_hostile_names_are_text(machine):
+    (machine / "etc/passwd").write_bytes(
+        b'a"b\\c:x:1:1::/home/<script>\x1b[31m\x07:/bin/sh\nd\xff:x:2:2::/home/d:/bin/sh\n\xc3\xa9:x:3:3::/$(id):/bin/sh\n'
+    )
+    found = ok(run("accounts.sh", root=machine))
+    assert r'account_info{user="a\"b\\c",uid="1",home="/home/<script>\\x1b[31m\\x07",shell="/bin/sh"}' in found
+    assert r'account_info{user="d\\xff",uid="2",home="/home/d",shell="/bin/sh"}' in found
+    assert 'account_info{user="é",uid="3",home="/$(id)",shell="/bin/sh"}' in found
+
+
+@pytest.mark.parametrize("answer", ["sh: getent: out of order", "root:x:zero:0::/root:/bin/sh", "a:b:c:d:e:f:g:h"])
+def test_p22_an_answer_of_another_form_is_refused(tools, answer):
+    stub(tools, "getent", f"echo '{answer}'")
+    refused(run("accounts.sh", path=str(tools)))
+
+
+def test_p21_without_getent_the_file_is_read(tools):
+    assert ok(run("accounts.sh", path=str(tools)))["accounts"] >= 1
+
+
+def test_p23_0_accounts(machine):
+    (machine / "etc/passwd").write_text("daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n")
+    assert ok(run("accounts.sh", root=machine)) == {"accounts": 0}
