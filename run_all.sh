@@ -166,7 +166,10 @@ start_due() {
   while read -r line; do
     case $line in
       send) detached alerts -m alerts.outbox ;;
-      upkeep) detached upkeep -m archive.upkeep ;;
+      upkeep)
+        detached upkeep -m archive.upkeep
+        detached baseline -m alerts.baseline # once a day by its own count, at idle priority
+        ;;
       certfr) detached certfr -m web certfr refresh --quiet ;;
       evidence\ *)
         read -ra line <<<"${line#evidence }"

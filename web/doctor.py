@@ -263,6 +263,8 @@ def _mail(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             _("set it in %(path)s", path=os.path.join(config.data, "settings.env")),
         )
         return
+    if not config.mail_from:
+        yield Finding("note", _("VIGIE_MAIL_FROM is empty: strict servers refuse a sender without a domain"), "")
     if config.smtp_security == "relay":
         yield Finding(
             "note",

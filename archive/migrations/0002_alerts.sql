@@ -105,6 +105,7 @@ CREATE TABLE told (
   incident INTEGER NOT NULL,
   PRIMARY KEY (notification, transition)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX told_incident ON told (incident);
 
 CREATE TABLE delivery (
   notification INTEGER NOT NULL,

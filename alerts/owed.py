@@ -1,0 +1,115 @@
+"""What is owed to whom, when transitions happen. Writes rows and nothing else, within the cycle's own transaction.
+
+Imported by the path that runs every minute: the standard library only, and little of it. The words, the graph and the
+evidence are put together when the mail leaves (alerts/mail.py), so that a late mail tells what is true by then.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from archive import outbox
+from archive.outbox import ENDINGS, Told
+
+NEVER_TOLD = "the end of what was never accepted here"
+
+
+def owe(
+    db: sqlite3.Connection, host: int, transitions: Sequence[int], recipients: tuple[str, ...], url: str, now: int
+) -> None:
+    """Owe the transitions of one cycle: one mail, or one for each group of recipients that hear different things.
+
+    1. A beginning (opened, escalated, reminded...) is owed to every recipient set.
+    2. An end (resolved, gone) is owed to those who accepted a beginning of that incident, or still wait for one, even
+       where they are no longer among the recipients set; to nobody else.
+    3. Recipients who hear the same get one mail. Without any recipient the mail is kept without a delivery, and the
+       ledger says "no recipient set".
+
+    `url` is the dashboard's address for the links; `now` is UTC seconds.
+    """
+    told = outbox.transitions(db, transitions)
+    if not told:
+        return
+    name = _host_name(db, host)
+    groups = _groups(db, told, recipients)
+    known = [who for whos in groups.values() for who in whos]
+    dropped = [who for who in recipients if who not in known]
+    if not groups:
+        groups = {tuple(one.transition for one in told): []}
+    for number, (part, whos) in enumerate(groups.items()):
+        these = [one for one in told if one.transition in part]
+        mail = _add(db, host, name, these, url, now)
+        outbox.queue(db, mail, whos, now)
+        if number == 0:
+            outbox.drop(db, mail, dropped, NEVER_TOLD, now)
+
+
+def owe_ready(
+    db: sqlite3.Connection,
+    host: int,
+    kind: str,
+    subject: str,
+    text: str,
+    html: str,
+    recipients: Sequence[str],
+    now: int,
+) -> int:
+    """Owe a mail whose words are ready (digest, advisory, test). `html` may be ''. Returns its number."""
+    body = json.dumps({"text": text, "html": html}, ensure_ascii=False)
+    ident = outbox.new_message_id(_host_name(db, host), kind, now)
+    mail = outbox.add(db, host, now, kind, "", ident, subject, body)
+    outbox.queue(db, mail, recipients, now)
+    return mail
+
+
+def _groups(db: sqlite3.Connection, told: list[Told], recipients: tuple[str, ...]) -> dict[tuple[int, ...], list[str]]:
+    """{transitions: the recipients who hear exactly these}, in the recipients' order."""
+    ends = {one.incident for one in told if one.kind in ENDINGS}
+    begun_here = {one.incident for one in told if one.kind not in ENDINGS}
+    heard = outbox.heard(db, ends)
+    hearers = {
+        incident: heard.get(incident, {}).get("accepted", set()) | heard.get(incident, {}).get("queued", set())
+        for incident in ends
+    }
+    # A delivery that was merged into another mail is found there, as accepted or queued.
+    everyone = list(recipients) + sorted(set().union(*hearers.values()) - set(recipients))
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for who in everyone:
+        hears = tuple(one.transition for one in told if _hears(who, one, recipients, hearers, begun_here))
+        if hears:
+            groups.setdefault(hears, []).append(who)
+    return groups
+
+
+def _hears(
+    who: str, one: Told, recipients: tuple[str, ...], hearers: dict[int, set[str]], begun_here: set[int]
+) -> bool:
+    if one.kind not in ENDINGS:
+        return who in recipients
+    return who in hearers[one.incident] or (one.incident in begun_here and who in recipients)
+
+
+def _add(db: sqlite3.Connection, host: int, name: str, told: list[Told], url: str, now: int) -> int:
+    incidents = list(dict.fromkeys(one.incident for one in told))
+    earlier = outbox.first_mails(db, incidents)
+    ident = outbox.new_message_id(name, "incident", now)
+    mail = outbox.add(
+        db, host, now, "incident", earlier[0] if earlier else "", ident, _plain_subject(name, told),
+        json.dumps({"url": url}),
+    )  # fmt: skip
+    outbox.tell(db, mail, told)
+    return mail
+
+
+def _plain_subject(name: str, told: list[Told]) -> str:
+    """What the ledger shows until the mail is made in the reader's language."""
+    first = told[-1]
+    more = f" (+{len(told) - 1})" if len(told) > 1 else ""
+    labels = " ".join(json.loads(first.labels).values()) if first.labels != "{}" else ""
+    return f"[{name}] {first.kind} {first.level}: {first.metric} {labels}".rstrip()[:200] + more
+
+
+def _host_name(db: sqlite3.Connection, host: int) -> str:
+    from archive import read
+
+    return read.host(db, host).name
