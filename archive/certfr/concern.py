@@ -1,0 +1,98 @@
+"""What concerns this machine, decided again when there is a reason to: new publications, or other packages.
+
+The costly parts (reading the packages, their changelogs) are done outside any transaction, and not at all while nothing
+has changed.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+from archive import database
+from archive.certfr import inventory, machine, offer, tracker
+from archive.certfr.changelogs import MachineChangelogs
+from archive.certfr.decide import Decider
+from archive.certfr.verdict import AFFECTED, Verdict
+
+OpenDb = Callable[[], AbstractContextManager[sqlite3.Connection]]
+DAY = 86_400
+LOGS = ("/var/log/dpkg.log", "/var/log/dnf.rpm.log")
+TRACKER = "tracker.data"  # in data/: Debian's tracker JSON or debsecan's feed, when an administrator gave it
+
+
+class Outcome(NamedTuple):
+    """What a round of deciding did. `told`: (advisory id, revised) that have just become affected."""
+
+    decided: int
+    packages_changed: int
+    told: list[tuple[int, bool]]
+    error: str  # '' when the packages could be read
+
+
+def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = False) -> Outcome:
+    """Decide what is undecided. `anew`: all of it (after the tracker's data changed)."""
+    changed_at = machine.databases_changed_at()
+    with open_db() as db:
+        seen = _number(db, f"inventory_seen.{host}")
+        read_at = _number(db, f"inventory_at.{host}")
+    must_read = changed_at != seen or now - read_at > DAY or anew
+    with open_db() as db:
+        waiting = list(machine.undecided(db, host, 0, now)) if not must_read else []
+    if not must_read and not waiting:
+        return Outcome(0, 0, [], "")
+    try:
+        packages = inventory.read_machine()
+    except inventory.InventoryError as error:
+        return Outcome(0, 0, [], str(error))
+    changed = 0
+    if must_read:
+        with open_db() as db, database.transaction(db):
+            changed = machine.remember(
+                db, host, packages, now, as_events=not any(os.access(log, os.R_OK) for log in LOGS)
+            )
+            _set(db, f"inventory_at.{host}", now)
+            _set(db, f"inventory_seen.{host}", changed_at)
+            waiting = list(machine.undecided(db, host, now if changed or anew else 0, now))
+    decider = Decider(packages, MachineChangelogs(), _tracker(data, packages))
+    decided = []
+    for ident, revision, publication in waiting:
+        verdict = decider.decide(publication)
+        decided.append((ident, revision, verdict, _offered(verdict, packages)))
+    with open_db() as db, database.transaction(db):
+        told = machine.store(db, host, decided, now)
+    return Outcome(len(decided), changed, told, "")
+
+
+def _offered(verdict: Verdict, packages: inventory.Inventory) -> str:
+    """Asked only for what is affected: a process each."""
+    if verdict.verdict != AFFECTED:
+        return ""
+    found = [package for package in packages.by_name.get(verdict.package, []) if package.version == verdict.installed]
+    return offer.offered(found[0]) if found else ""
+
+
+def _tracker(data: str, packages: inventory.Inventory) -> tracker.Tracker | None:
+    from pathlib import Path
+
+    path = Path(data, TRACKER)
+    if not os.path.exists(path):
+        return None
+    try:
+        return tracker.read(path, packages.codename, packages.by_source.keys())
+    except tracker.TrackerError:
+        return None
+
+
+def _number(db: sqlite3.Connection, name: str) -> int:
+    row = db.execute("SELECT value FROM setting WHERE name=?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _set(db: sqlite3.Connection, name: str, value: int) -> None:
+    db.execute(
+        "INSERT INTO setting VALUES (?, ?, ?, 'certfr') ON CONFLICT (name)"
+        " DO UPDATE SET value=excluded.value, updated_at=excluded.updated_at",
+        (name, str(value), value),
+    )
