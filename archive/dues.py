@@ -1,16 +1,12 @@
-"""What is due now, beside the judging: asked every minute, so each question is one cheap look-up."""
+"""What is due now, beside the judging: asked every minute, so it is one cheap look-up without heavy imports."""
 
 import sqlite3
 
-HOUR, DAY = 3600, 86_400
+HOUR = 3600
 
 
-def certfr(db: sqlite3.Connection, now: int) -> bool:
-    """Whether CERT-FR should be read: the earliest next reading has come, or nothing was read for an hour.
-
-    A time further ahead than a day is not believed: the clock was set back.
-    """
-    next_at, read_at = db.execute("SELECT min(next_at), max(read_at) FROM reading").fetchone()
-    if next_at is not None:
-        return bool(now >= next_at or next_at > now + DAY)
-    return read_at is None or not 0 <= now - read_at < HOUR
+def upkeep(db: sqlite3.Connection, now: int) -> bool:
+    """Whether an hour has passed, or begun, since the last upkeep (archive/upkeep.py, whose imports cost too much here)."""
+    row = db.execute("SELECT value FROM setting WHERE name='upkeep_at'").fetchone()
+    last = int(row[0]) if row else 0
+    return now >= last + HOUR or now < last - HOUR or (now - 180) // HOUR > (last - 180) // HOUR

@@ -84,7 +84,8 @@ def run(argv: list[str]) -> int:
         write(rest)
         _terminal.say(_("Removed from the crontab."))
         return 0
-    after = f"{rest}{MARK} {_('one cycle; silent when all is well')}\n{wanted}\n"
+    note = _("one cycle; silent when all is well")
+    after = f"{rest}{MARK} {note}\n{wanted}\n"
     if after == before:
         _terminal.say(_("The crontab holds the line already:") + f"\n  {wanted}")
         return 0

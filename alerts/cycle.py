@@ -1,0 +1,173 @@
+"""The minute's step: what waits in the spool is archived and judged, and what is due now is named. One process.
+
+    python3 -I -S alerts/cycle.py
+
+1. Take the writer's lock; load every waiting text (archive/load.py). Busy: leave quietly, the texts wait.
+2. Judge the new cycles, oldest first, each at its own time (alerts/minute.py): incidents and the mail owed, one
+   transaction a cycle. A cycle that was archived but not judged, because something killed this step, is judged now.
+3. `data/latest.json`: the newest cycle as one JSON object; `data/run/judged`: how far the judging went.
+4. `data/run/due`: the steps that run_all.sh starts next, one a line: send, upkeep, certfr, evidence INCIDENT...
+
+It prints nothing when all is well; else one line on standard error and status 1. A full disk: the reserve is freed, and
+the whole is tried once more. `latest.json`: {"host", "at", "boot", "uptime", "samples", "failed": [probe...],
+"metrics": {metric: [{"labels": {...}, "value": number}...]}, "facts": {metric: [{label: text}...]}}.
+"""
+
+import errno
+import json
+import os
+import sqlite3
+import sys
+
+if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from alerts.minute import Minutes
+from alerts.telling import Context
+from archive import clock, database, dues, incidents, load, outbox, read, settings
+from archive.certfr import schedule
+from archive.load import Loaded
+
+HOST = 1
+AHEAD = 60  # seconds: the archive's newest cycle lies this far in the future only when the clock was set back
+
+
+def run(config: settings.Settings, now: int) -> None:
+    """One minute's step. Raises database.DatabaseError, sqlite3.Error or OSError."""
+    folder = os.path.join(config.data, "run")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    _write(os.path.join(folder, "due"), "")  # what was due a minute ago was started a minute ago
+    with database.writer(config.data) as db:
+        newest = read.last_cycle(db, HOST)
+        last_runs = {probe.name: probe.at for probe in read.probes(db, HOST)}
+        judged = _judged(folder)
+        loaded = load.load(config.data, db, now, HOST)
+        went_back = newest is not None and newest.at > now + AHEAD
+        cycles = loaded if went_back else _unjudged(db, judged, loaded)
+        if not went_back and newest is not None:
+            known = newest.at if judged is None else min(newest.at, judged)
+            cycles = [cycle for cycle in cycles if cycle.at > known]  # later than the rest: archived, not judged
+        evidence: list[int] = []
+        if cycles:
+            context = Context(db, HOST, config.mail_to, config.url, config.timezone, now)
+            minutes = Minutes(context, last_runs)
+            for cycle in cycles:
+                minutes.judge(cycle, went_back)
+            evidence = minutes.evidence
+        words = due(db, now)
+    if cycles:
+        _write(os.path.join(config.data, "latest.json"), latest_json(cycles[-1]))
+        _write(os.path.join(folder, "judged"), f"{max(cycles[-1].at, judged or 0)}\n")
+    if evidence:
+        words.append(" ".join(["evidence", *(str(ident) for ident in dict.fromkeys(evidence))]))
+    _write(os.path.join(folder, "due"), "".join(f"{word}\n" for word in words))
+
+
+def due(db: sqlite3.Connection, now: int) -> list[str]:
+    """The steps that should be started now."""
+    found = []
+    if outbox.due(db, now):
+        found.append("send")
+    if dues.upkeep(db, now):
+        found.append("upkeep")
+    if schedule.due(db, now):
+        found.append("certfr")
+    return found
+
+
+def latest_json(cycle: Loaded) -> str:
+    """The cycle as one JSON object (the module's docstring says its shape)."""
+    metrics: dict[str, list[str]] = {}
+    for (metric, labels), value in cycle.values.items():  # the labels are JSON already
+        metrics.setdefault(metric, []).append(f'{{"labels":{labels},"value":{value!r}}}')
+    facts: dict[str, list[str]] = {}
+    for metric, labels in cycle.facts:
+        facts.setdefault(metric, []).append(labels)
+    head = json.dumps(
+        {
+            "host": cycle.host, "at": cycle.at, "boot": cycle.boot, "uptime": cycle.uptime, "samples": cycle.samples,
+            "failed": cycle.failed,
+        },
+        ensure_ascii=False,
+    )  # fmt: skip
+    return f'{head[:-1]}, "metrics": {_joined(metrics)}, "facts": {_joined(facts)}}}'
+
+
+def _joined(parts: dict[str, list[str]]) -> str:
+    """{name: [JSON...]} as JSON. A metric's name needs no escaping: archive/text.py takes letters, digits, _ and :."""
+    return "{" + ",".join(f'"{name}":[{",".join(values)}]' for name, values in parts.items()) + "}"
+
+
+def _unjudged(db: sqlite3.Connection, judged: int | None, loaded: list[Loaded]) -> list[Loaded]:
+    """The cycles to judge, oldest first: those just loaded, and those that a killed step left behind."""
+    found = {cycle.at: cycle for cycle in loaded}
+    if judged is not None:
+        for at, boot, uptime in incidents.cycles_after(db, HOST, judged):
+            if at not in found:
+                values = incidents.cycle_values(db, HOST, at)
+                found[at] = Loaded(HOST, at, boot, uptime, values, [], len(values), [])
+    return [found[at] for at in sorted(found)]
+
+
+def _judged(folder: str) -> int | None:
+    """How far the last run judged; None where that is not known."""
+    try:
+        with open(os.path.join(folder, "judged"), encoding="ascii") as file:
+            text = file.read(32).strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _write(path: str, text: str) -> None:
+    """The whole file or the old one: written aside, then renamed."""
+    aside = f"{path}.new"
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    os.rename(aside, path)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, sqlite3.Error) and "disk is full" in str(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _free_reserve(data: str) -> bool:
+    try:
+        os.unlink(os.path.join(data, database.RESERVE))
+    except OSError:
+        return False
+    return True
+
+
+def main() -> int:
+    data = ""
+    try:
+        config, now = settings.load(), clock.now()
+        data = config.data
+        try:
+            run(config, now)
+        except (database.DatabaseError, sqlite3.Error, OSError) as error:
+            if not _is_full(error) or not _free_reserve(data):
+                raise
+            run(config, now)
+    except database.Busy:
+        return 0
+    except (settings.SettingsError, database.DatabaseError) as error:
+        print(f"vigie: {error}", file=sys.stderr)
+        return 1
+    except (sqlite3.Error, OSError) as error:
+        where = f"{data}: the disk is full: make room; the texts wait in the spool" if _is_full(error) else str(error)
+        print(f"vigie: {where}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""Incidents, their transitions, and planned work, as rows.
+
+A row is never removed here and its number never used twice: a breach that did not last (never opened) stays as a
+resolved row without `opened_at`, and the next brief breach of that line takes the same row again. Times are UTC seconds.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from archive import database
+
+
+class IncidentError(Exception):
+    """What was asked cannot be done. `field` names the value; `message` is an English msgid for `values`."""
+
+    def __init__(self, field: str, message: str, **values: object) -> None:
+        super().__init__(f"{field}: {message % values if values else message}")
+        self.field, self.message, self.values = field, message, values
+
+
+class Incident(NamedTuple):
+    """A row of `incident`; archive/migrations says what each column means."""
+
+    id: int
+    host: int
+    kind: str  # threshold, silent, forecast, advisory
+    metric: str  # for silent: the probe's name, '' for the machine
+    labels: str
+    series: int | None
+    state: str  # pending, open, eased, resolved
+    level: str  # warning, critical
+    since_at: int
+    critical_since_at: int | None
+    opened_at: int | None
+    eased_at: int | None
+    ended_at: int | None
+    end_reason: str
+    last_at: int
+    last_value: float
+    peak: float
+    peak_at: int
+    flaps: int
+    cause: int | None
+    threshold: str
+    reminded_at: int | None
+    acknowledged_at: int | None
+    acknowledged_by: str
+    acknowledged_reason: str
+
+
+class Transition(NamedTuple):
+    id: int
+    incident: int
+    at: int
+    kind: str
+    level: str
+    value: float | None
+    detail: str
+
+
+class Silence(NamedTuple):
+    """Planned work: from `from_at` to `to_at` (0: without end); a weekly one only within its hours of that span."""
+
+    id: int
+    host: int
+    metric: str  # '' for all
+    labels: str  # what a line's labels must contain
+    from_at: int
+    to_at: int
+    weekly: str  # '' or JSON {"days": [0..6, 0 is Monday], "from": "22:00", "to": "06:00"}, local time
+    reason: str
+    made_at: int
+    made_by: str
+    ended_at: int | None
+
+
+_COLUMNS = ", ".join(Incident._fields)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def live(db: sqlite3.Connection, host: int) -> list[Incident]:
+    """Everything that is not over: pending, open, eased; by number."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM incident WHERE host=? AND state <> 'resolved' ORDER BY id", (host,))
+    return [Incident(*row) for row in rows]
+
+
+def get(db: sqlite3.Connection, ident: int) -> Incident | None:
+    row = db.execute(f"SELECT {_COLUMNS} FROM incident WHERE id=?", (ident,)).fetchone()
+    return Incident(*row) if row else None
+
+
+def recent(db: sqlite3.Connection, host: int, limit: int = 50, before: int | None = None) -> list[Incident]:
+    """Incidents that opened, newest first; `before` is the opened_at of the last one of the page before."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM incident WHERE host=? AND opened_at < ? ORDER BY opened_at DESC, id DESC LIMIT ?",
+        (host, 2**62 if before is None else before, limit),
+    )
+    return [Incident(*row) for row in rows]
+
+
+def of_line(db: sqlite3.Connection, host: int, kind: str, metric: str, labels: str) -> list[Incident]:
+    """The last incidents of one line: the newest that opened, and the row kept from brief breaches; newest first."""
+    found = [
+        db.execute(
+            f"SELECT {_COLUMNS} FROM incident WHERE host=? AND kind=? AND metric=? AND labels=? AND opened_at IS"
+            f" {opened} ORDER BY opened_at DESC, id DESC LIMIT 1",
+            (host, kind, metric, labels),
+        ).fetchone()
+        for opened in ("NOT NULL", "NULL")
+    ]
+    return [Incident(*row) for row in found if row]
+
+
+def transitions(db: sqlite3.Connection, incident: int) -> list[Transition]:
+    """What happened to one incident, oldest first."""
+    rows = db.execute(
+        "SELECT id, incident, at, kind, level, value, detail FROM transition WHERE incident=? ORDER BY at, id",
+        (incident,),
+    )
+    return [Transition(*row) for row in rows]
+
+
+def waiting(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Transition]:
+    """{incident: its postponed transition that was not told yet}, of these incidents."""
+    found = {}
+    for ident in ids:
+        row = db.execute(
+            "SELECT id, incident, at, kind, level, value, detail FROM transition"
+            " WHERE incident=? AND kind='postponed' AND detail='waiting' ORDER BY id LIMIT 1",
+            (ident,),
+        ).fetchone()
+        if row:
+            found[ident] = Transition(*row)
+    return found
+
+
+def cycles_between(db: sqlite3.Connection, host: int, after: int, until: int) -> int:
+    """How many cycles ran in (after, until]."""
+    row = db.execute("SELECT count(*) FROM cycle WHERE host=? AND at > ? AND at <= ?", (host, after, until)).fetchone()
+    return int(row[0])
+
+
+def cycle_times(db: sqlite3.Connection, host: int, at: int, limit: int = 16) -> list[int]:
+    """Times of the last cycles up to `at`, newest first."""
+    rows = db.execute("SELECT at FROM cycle WHERE host=? AND at <= ? ORDER BY at DESC LIMIT ?", (host, at, limit))
+    return [row[0] for row in rows]
+
+
+def cycle_before(db: sqlite3.Connection, host: int, at: int) -> tuple[int, str, float] | None:
+    """(at, boot, uptime) of the cycle before `at`."""
+    row = db.execute(
+        "SELECT at, boot, uptime FROM cycle WHERE host=? AND at < ? ORDER BY at DESC LIMIT 1", (host, at)
+    ).fetchone()
+    return (row[0], row[1], row[2]) if row else None
+
+
+def cycles_after(db: sqlite3.Connection, host: int, after: int, limit: int = 3000) -> list[tuple[int, str, float]]:
+    """(at, boot, uptime) of the cycles after `after`, oldest first."""
+    rows = db.execute(
+        "SELECT at, boot, uptime FROM cycle WHERE host=? AND at > ? ORDER BY at LIMIT ?", (host, after, limit)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def cycle_values(db: sqlite3.Connection, host: int, at: int) -> dict[tuple[str, str], float]:
+    """{(metric, labels): value} of one cycle, from its rows."""
+    rows = db.execute(
+        "SELECT m.name, r.labels, s.value, m.scale FROM sample s JOIN series r ON r.id = s.series"
+        " JOIN metric m ON m.id = r.metric WHERE s.host=? AND s.at=?",
+        (host, at),
+    )
+    return {(name, labels): value / scale for name, labels, value, scale in rows}
+
+
+# --- writing (within the caller's transaction) -----------------------------------------------------------------------
+
+
+def insert(db: sqlite3.Connection, incident: Incident) -> Incident:
+    """A new row, whatever its id says; the incident with its number."""
+    marks = ", ".join("?" * (len(Incident._fields) - 1))
+    row = db.execute(
+        f"INSERT INTO incident ({_COLUMNS.removeprefix('id, ')}) VALUES ({marks}) RETURNING id",
+        incident[1:],
+    ).fetchone()
+    return incident._replace(id=int(row[0]))
+
+
+def update(db: sqlite3.Connection, incident: Incident) -> None:
+    """The row of that number becomes this."""
+    names = ", ".join(f"{name}=?" for name in Incident._fields[1:])
+    db.execute(f"UPDATE incident SET {names} WHERE id=?", (*incident[1:], incident.id))
+
+
+def add_transition(
+    db: sqlite3.Connection, incident: int, at: int, kind: str, level: str, value: float | None, detail: str = ""
+) -> int:
+    """A transition; its number."""
+    row = db.execute(
+        "INSERT INTO transition (incident, at, kind, level, value, detail) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        (incident, at, kind, level, value, detail),
+    ).fetchone()
+    return int(row[0])
+
+
+def set_detail(db: sqlite3.Connection, transition: int, detail: str) -> None:
+    db.execute("UPDATE transition SET detail=? WHERE id=?", (detail, transition))
+
+
+def move_evidence(db: sqlite3.Connection, source: int, target: int) -> None:
+    """What was taken for one row belongs to another: it came back before it was forgotten."""
+    db.execute("UPDATE evidence SET incident=? WHERE incident=?", (target, source))
+
+
+def drop_evidence(db: sqlite3.Connection, incident: int, before: int) -> None:
+    """Forget what was taken for a brief breach before this time: the row stands for a new one now."""
+    db.execute("DELETE FROM evidence WHERE incident=? AND at < ?", (incident, before))
+
+
+def series_id(db: sqlite3.Connection, host: int, metric: str, labels: str) -> int | None:
+    row = db.execute(
+        "SELECT s.id FROM series s JOIN metric m ON m.id = s.metric WHERE s.host=? AND m.name=? AND s.labels=?",
+        (host, metric, labels),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+# --- a person's part -------------------------------------------------------------------------------------------------
+
+
+def acknowledge(db: sqlite3.Connection, ident: int, by: str, reason: str, now: int) -> Incident:
+    """Someone looks after it: no reminders until it is over. Raises IncidentError on 'incident' or 'reason'."""
+    reason = reason.strip()
+    if not reason:
+        raise IncidentError("reason", "Say why, so that the others know.")
+    if len(reason) > 500:
+        raise IncidentError("reason", "The reason has %(length)s characters; at most 500.", length=len(reason))
+    with _whole(db):
+        incident = get(db, ident)
+        if incident is None:
+            raise IncidentError("incident", "There is no incident number %(number)s.", number=ident)
+        if incident.state == "resolved":
+            raise IncidentError("incident", "Incident %(number)s is over.", number=ident)
+        done = incident._replace(acknowledged_at=now, acknowledged_by=by, acknowledged_reason=reason)
+        update(db, done)
+        add_transition(db, ident, now, "acknowledged", incident.level, incident.last_value, f"{by}: {reason}")
+    return done
+
+
+def silences(db: sqlite3.Connection, host: int, now: int) -> list[Silence]:
+    """Planned work that is not over at `now`, by its start."""
+    rows = db.execute(
+        "SELECT id, host, metric, labels, from_at, to_at, weekly, reason, made_at, made_by, ended_at FROM silence"
+        " WHERE host IN (0, ?) AND (to_at = 0 OR to_at > ?) AND (ended_at IS NULL OR ended_at > ?) ORDER BY from_at, id",
+        (host, now, now),
+    )
+    return [Silence(*row) for row in rows]
+
+
+def plan(db: sqlite3.Connection, silence: Silence, by: str, now: int) -> int:
+    """Keep planned work; its number. Raises IncidentError that names the field."""
+    if silence.to_at and silence.to_at <= silence.from_at:
+        raise IncidentError("to_at", "The end must come after the start.")
+    if not silence.to_at and not silence.weekly:
+        raise IncidentError("to_at", "Say when the work ends.")
+    if silence.to_at and not silence.weekly and silence.to_at <= now:
+        raise IncidentError("to_at", "The end has passed already.")
+    _check_weekly(silence.weekly)
+    with _whole(db):
+        row = db.execute(
+            "INSERT INTO silence (host, metric, labels, from_at, to_at, weekly, reason, made_at, made_by, ended_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) RETURNING id",
+            (
+                silence.host, silence.metric, silence.labels or "{}", silence.from_at, silence.to_at, silence.weekly,
+                silence.reason.strip()[:500], now, by,
+            ),
+        ).fetchone()  # fmt: skip
+    return int(row[0])
+
+
+def end_plan(db: sqlite3.Connection, ident: int, now: int) -> None:
+    """The work is over early: what was postponed is told by the next cycle, if it is still so."""
+    with _whole(db):
+        done = db.execute("UPDATE silence SET ended_at=? WHERE id=? AND ended_at IS NULL", (now, ident)).rowcount
+    if not done:
+        raise IncidentError("silence", "There is no planned work number %(number)s.", number=ident)
+
+
+def weekly_json(days: Sequence[int], start: str, end: str) -> str:
+    """The stored form of a weekly window. Days: 0 is Monday; times HH:MM, local; an end before the start is the next day."""
+    return json.dumps({"days": sorted(set(days)), "from": start, "to": end}, separators=(",", ":"))
+
+
+def _check_weekly(weekly: str) -> None:
+    if not weekly:
+        return
+    try:
+        found = json.loads(weekly)
+        days, spans = found["days"], (found["from"], found["to"])
+        good = days and all(isinstance(day, int) and 0 <= day <= 6 for day in days)
+        good = good and spans[0] != spans[1] and all(_is_time(text) for text in spans)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise IncidentError("weekly", "Expected at least one day, and two different times such as 22:00 and 06:00.")
+
+
+def _is_time(text: str) -> bool:
+    hours, colon, minutes = text.partition(":")
+    whole = len(text) == 5 and bool(colon) and (hours + minutes).isascii() and (hours + minutes).isdigit()
+    return whole and int(hours) < 24 and int(minutes) < 60
+
+
+@contextmanager
+def _whole(db: sqlite3.Connection) -> Iterator[None]:
+    if db.in_transaction:
+        yield
+    else:
+        with database.transaction(db):
+            yield
