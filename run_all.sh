@@ -195,13 +195,22 @@ detached() { # <name> <python argument>...
   setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
+judge() { # archives and judges; what cannot be recorded is mailed from memory, once an hour at most
+  local said
+  if said=$("$python" -I -S alerts/cycle.py 2>&1 9>&-); then return; fi
+  printf '%s\n' "$said" >&2
+  # To nowhere, not to a log: the disk may be full.
+  setsid "$python" -m web urgent "$said" </dev/null >/dev/null 2>&1 9>&- &
+  exit 1
+}
+
 cycle() {
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
   probes/run.sh 9>&- || exit 1
   step "Archivage et jugement…" "Archiving and judging…"
-  "$python" -I -S alerts/cycle.py 9>&- || exit 1
+  judge
   start_due
   start_web
   ping good
