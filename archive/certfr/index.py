@@ -231,7 +231,7 @@ def _listing(where: str, what: str, read: list[IndexEntry | None], dated: list[b
                 entries[entry.reference] = entry
     if not entries:
         raise ListingError(
-            f"{where}: {what} holds {len(read)} entries, none of them with a reference such as CERTFR-2026-ALE-001"
+            f"{where}: {what} holds {len(read)} entries, none of them with a reference such as CERTFR-2019-ALE-998"
         )
     unread, undated = read.count(None), sum(entry is not None for entry in read) - sum(dated)
     doubt = ""

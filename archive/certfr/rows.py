@@ -131,3 +131,13 @@ def owed(db: sqlite3.Connection, now: int) -> list[Owed]:
             {"now": now, "day": DAY, "year": YEAR, "settled": SETTLED},
         )
     ]
+
+
+def bodies(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(reference, JSON as served) of every publication that was read, newest revision first."""
+    return [
+        (reference, body)
+        for reference, body in db.execute(
+            "SELECT reference, body FROM advisory WHERE body IS NOT NULL ORDER BY last_at DESC, reference DESC"
+        )
+    ]

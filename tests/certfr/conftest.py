@@ -16,9 +16,7 @@ SAMPLES = ROOT.parent / "shared" / "certfr" / "samples"
 def db() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.executescript(
-        (ROOT / "archive" / "migrations" / "0003_certfr.sql").read_text(encoding="utf-8")
-    )
+    connection.executescript((ROOT / "archive" / "migrations" / "0003_certfr.sql").read_text(encoding="utf-8"))
     yield connection
     connection.close()
 

@@ -33,9 +33,7 @@ Reply = Callable[[socket.socket, Request], None]
 # --- replies -----------------------------------------------------------------------------------------
 
 
-def send(
-    body: bytes | str, status: int = 200, kind: str = "text/html; charset=utf-8", **headers: str
-) -> Reply:
+def send(body: bytes | str, status: int = 200, kind: str = "text/html; charset=utf-8", **headers: str) -> Reply:
     """A whole answer; header names are written with underscores."""
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
 
@@ -295,9 +293,7 @@ class Server:
         self._server = Threads(("127.0.0.1", 0), Handler)
         self.port: int = self._server.server_address[1]
         self.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> str:
         self._thread.start()

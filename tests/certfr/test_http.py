@@ -116,10 +116,7 @@ def test_c01_too_many_requests_without_a_time_is_an_hour() -> None:
 
 
 def test_c01_a_date_without_the_servers_own_clock_says_nothing() -> None:
-    assert (
-        refused(send("", 503, Retry_After="Mon, 02 Nov 2026 00:10:00 GMT"), "status", "503").retry_after
-        is None
-    )
+    assert refused(send("", 503, Retry_After="Mon, 02 Nov 2026 00:10:00 GMT"), "status", "503").retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -454,9 +451,7 @@ def test_the_last_answer_has_no_more_time_than_the_round(time: Time) -> None:
         assert real_time.monotonic() - began < 10
 
 
-def test_c20_proxies_and_netrc_of_the_environment_are_ignored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_c20_proxies_and_netrc_of_the_environment_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password canary\n")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -476,9 +471,7 @@ def test_an_interrupt_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.at["/x"] = silence(20)
     with site.serve() as base_url, client(base_url) as made:
-        monkeypatch.setattr(
-            "archive.certfr.http._read_line", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        monkeypatch.setattr("archive.certfr.http._read_line", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             made.get("/x")
         assert made._child is None

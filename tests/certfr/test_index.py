@@ -63,9 +63,7 @@ def test_the_json_index() -> None:
 
 
 def test_addresses_come_from_the_reference_never_from_the_network() -> None:
-    found = parse_json(
-        index(entry(json_url="https://evil.example/")), "avis", "http://127.0.0.1:1/m"
-    ).entries[0]
+    found = parse_json(index(entry(json_url="https://evil.example/")), "avis", "http://127.0.0.1:1/m").entries[0]
     assert found.url == "http://127.0.0.1:1/m/avis/CERTFR-2026-AVI-0001/"
 
 
@@ -142,9 +140,7 @@ def test_the_feed() -> None:
         ("CERTFR-2023-ALE-910", "Ancienne alerte dans Exemple", date(2023, 10, 2)),
         ("CERTFR-2026-ALE-908", "[MàJ] Vulnérabilité (grave) dans Exemple & Fils", date(2026, 7, 22)),
     ]
-    assert {found.last_revision for found in listing.entries} == {None}, (
-        "a feed does not tell the last revision"
-    )
+    assert {found.last_revision for found in listing.entries} == {None}, "a feed does not tell the last revision"
 
 
 @pytest.mark.parametrize(
@@ -181,9 +177,7 @@ def test_c14_a_feed_of_100_000_items_is_refused() -> None:
 
 def test_c15_an_item_without_a_date_takes_that_of_its_title_or_none() -> None:
     link = "<link>https://x/avis/CERTFR-2026-AVI-0001/</link>"
-    text = (
-        "<rss><channel><item><title>T (1er août 2026)</title>{}<pubDate>soon</pubDate></item></channel></rss>"
-    )
+    text = "<rss><channel><item><title>T (1er août 2026)</title>{}<pubDate>soon</pubDate></item></channel></rss>"
     assert parse_rss(text.format(link).encode(), "avis", BASE).entries[0].published == date(2026, 8, 1)
     bare = f"<rss><channel><item><title>T</title>{link}</item></channel></rss>"
     listing = parse_rss(bare.encode(), "avis", BASE)
@@ -250,9 +244,7 @@ def test_the_page_of_2022() -> None:
         ("cert-alert open", "cert-alert closed", None),
     ],
 )
-def test_a_state_that_is_not_known_is_never_taken_for_open(
-    before: str, after: str, status: str | None
-) -> None:
+def test_a_state_that_is_not_known_is_never_taken_for_open(before: str, after: str, status: str | None) -> None:
     page = fixture("list-2026.html").decode().replace(before, after, 1)
     assert parse_html(page.encode(), "alerte", BASE).entries[0].status == status
 
@@ -475,7 +467,5 @@ def test_the_real_home_page_of_2022(samples: Path) -> None:
 def test_the_real_feed(samples: Path) -> None:
     listing = parse_rss((samples / "rss/alerte-feed-2026-08-20.xml").read_bytes(), "alerte", BASE)
     assert len(listing.entries) == 40
-    assert all(
-        found.title and found.published and not re.search(r"\(\d", found.title) for found in listing.entries
-    )
+    assert all(found.title and found.published and not re.search(r"\(\d", found.title) for found in listing.entries)
     assert listing.doubt == ""

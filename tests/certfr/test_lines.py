@@ -97,9 +97,7 @@ def test_the_other_kinds(text: str, kind: str) -> None:
 
 
 def test_a_qualifier_is_kept_apart() -> None:
-    assert parse_one("Exemple versions antérieures à 8.8.15 Patch 37").uppers == (
-        Bound("8.8.15", False, "Patch 37"),
-    )
+    assert parse_one("Exemple versions antérieures à 8.8.15 Patch 37").uppers == (Bound("8.8.15", False, "Patch 37"),)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,7 @@ def test_todays_page() -> None:
     assert {(system.vendor, system.product) for system in found.systems} == {("", "")}
     assert found.cves == ("CVE-2026-10001", "CVE-2026-10002")
     assert found.vendor_advisories == (
-        VendorAdvisory(
-            "Bulletin Exemple 12 du 27 septembre 2026", "https://exemple.invalid/12?a=1&b=2", None
-        ),
+        VendorAdvisory("Bulletin Exemple 12 du 27 septembre 2026", "https://exemple.invalid/12?a=1&b=2", None),
         VendorAdvisory("Bulletin Exemple 13", "https://exemple.invalid/13", None),
     )
     assert found.links == (Link("Avis CERT-FR CERTFR-2026-AVI-9235", "/avis/CERTFR-2026-AVI-9235/"),)

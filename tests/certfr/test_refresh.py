@@ -162,9 +162,7 @@ def test_an_hour_later_only_what_is_in_force_is_read_again(reader: Reader) -> No
 def test_what_changes_is_read_and_told(reader: Reader) -> None:
     reader.round()
     site = reader.site
-    site.publications["CERTFR-2026-ALE-011"] = publication(
-        "CERTFR-2026-ALE-011", "2026-09-28", closed="2026-11-20"
-    )
+    site.publications["CERTFR-2026-ALE-011"] = publication("CERTFR-2026-ALE-011", "2026-09-28", closed="2026-11-20")
     site.publications["CERTFR-2026-AVI-1256"] = publication(
         "CERTFR-2026-AVI-1256", "2026-10-01", "2026-11-20", title="Autre"
     )
@@ -189,9 +187,7 @@ def test_the_list_page_is_read_once_a_day(reader: Reader) -> None:
 
 def test_more_than_ten_alerts_in_force_are_on_more_pages(reader: Reader) -> None:
     for number in range(100, 125):
-        reader.site.publications[f"CERTFR-2020-ALE-{number}"] = publication(
-            f"CERTFR-2020-ALE-{number}", "2020-02-02"
-        )
+        reader.site.publications[f"CERTFR-2020-ALE-{number}"] = publication(f"CERTFR-2020-ALE-{number}", "2020-02-02")
     reader.round()
     assert reader.db.execute("SELECT COUNT(*) FROM advisory WHERE status = 'open'").fetchone() == (27,)
     assert "/alerte/page/3/" in reader.site.paths()
@@ -225,9 +221,7 @@ def test_c16_of_two_at_once_one_reads(db: sqlite3.Connection, tmp_path: Path) ->
 
     with opened() as made:
         made.executescript(
-            "".join(f"{line}\n" for line in db.iterdump())
-            .replace("BEGIN TRANSACTION;", "")
-            .replace("COMMIT;", "")
+            "".join(f"{line}\n" for line in db.iterdump()).replace("BEGIN TRANSACTION;", "").replace("COMMIT;", "")
         )
     reports: list[Report] = []
     with site.serve() as base_url:
@@ -350,9 +344,7 @@ def test_c09_without_its_json_a_publication_is_read_from_its_page(reader: Reader
     assert report.errors == ()
     row = rows.row(reader.db, "CERTFR-2026-ALE-011")
     assert row is not None
-    assert (row.origin, row.status, row.first_at is not None) == ("page", "open", True), (
-        "the state is that of the list"
-    )
+    assert (row.origin, row.status, row.first_at is not None) == ("page", "open", True), "the state is that of the list"
     assert row.body is not None
     assert json.loads(row.body)["affected_systems"]
     reader.site.at.clear()
@@ -445,9 +437,7 @@ def test_c01_to_c13_a_first_reading_that_meets_a_fault_leaves_nothing(reader: Re
 
 
 @pytest.mark.parametrize("fault", FEW)
-def test_c01_to_c13_one_publication_that_is_broken_does_not_stop_the_others(
-    reader: Reader, fault: str
-) -> None:
+def test_c01_to_c13_one_publication_that_is_broken_does_not_stop_the_others(reader: Reader, fault: str) -> None:
     broken(reader, FAULTS[fault], "/alerte/CERTFR-2026-ALE-011/json/", "/alerte/CERTFR-2026-ALE-011/")
     report = reader.round(limits=Limits(deadline=0.4))
     assert report.read == 4
@@ -527,8 +517,7 @@ def test_c14_100_000_items_in_an_index(reader: Reader) -> None:
     reader.round()
     before = reader.text()
     many = [
-        {"reference": f"CERTFR-2026-AVI-{number:05d}", "last_revision_date": "2026-11-20"}
-        for number in range(100_000)
+        {"reference": f"CERTFR-2026-AVI-{number:05d}", "last_revision_date": "2026-11-20"} for number in range(100_000)
     ]
     broken(reader, send(json.dumps(many)), "/avis/json/")
     report = reader.round()
@@ -636,13 +625,9 @@ def test_a_machine_without_internet_is_fed_from_files(db: sqlite3.Connection, tm
 
 
 @pytest.mark.needs_shared
-def test_the_real_publications_served_and_read(
-    db: sqlite3.Connection, open_db: OpenDb, samples: Path
-) -> None:
+def test_the_real_publications_served_and_read(db: sqlite3.Connection, open_db: OpenDb, samples: Path) -> None:
     found = [
-        one
-        for one in read_files([samples / "json" / "alerte", samples / "json" / "avis"])
-        if isinstance(one, Document)
+        one for one in read_files([samples / "json" / "alerte", samples / "json" / "avis"]) if isinstance(one, Document)
     ]
     site = Site(*(json.loads(one.body) for one in found))
     newest = 1_785_600_000  # 1 August 2026: twelve months of the samples

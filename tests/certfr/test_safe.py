@@ -118,19 +118,14 @@ def test_markdown_as_cert_fr_writes_it() -> None:
 
 def test_old_texts_in_html() -> None:
     assert to_html("<h2>Solution</h2><p>x</p>", markdown=False) == "<h3>Solution</h3><p>x</p>"
-    assert (
-        to_html("<ul><li>Process <PID></li></ul>", markdown=False) == "<ul><li>Process &lt;PID&gt;</li></ul>"
-    )
+    assert to_html("<ul><li>Process <PID></li></ul>", markdown=False) == "<ul><li>Process &lt;PID&gt;</li></ul>"
 
 
 def test_links() -> None:
     rel = 'rel="noopener noreferrer nofollow"'
     assert to_html(f"[avis]({SITE}/avis/X/)") == f'<p><a href="{SITE}/avis/X/" {rel}>avis</a></p>'
     assert to_html("[avis](/avis/X/)") == f'<p><a href="{SITE}/avis/X/" {rel}>avis</a></p>'
-    assert (
-        to_html("[ici](https://vendor.example/a?b=1&c=2)")
-        == "<p>ici (https://vendor.example/a?b=1&amp;c=2)</p>"
-    )
+    assert to_html("[ici](https://vendor.example/a?b=1&c=2)") == "<p>ici (https://vendor.example/a?b=1&amp;c=2)</p>"
     assert to_html("<https://vendor.example/>") == "<p>https://vendor.example/</p>"
     mirror = "https://mirror.example/certfr"
     assert f'href="{mirror}/x"' in to_html(f"[x]({mirror}/x)", mirror=mirror)

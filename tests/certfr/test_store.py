@@ -212,9 +212,7 @@ def test_a_file_that_is_older_changes_nothing(db: sqlite3.Connection) -> None:
     assert store.put(db, document(origin="file"), NOW + 60).kind == "older"
     assert store.put(db, document(ALERT, "2026-09-28", "2026-10-02", origin="file"), NOW + 60).kind == "older"
     assert dump(db) == before
-    assert (
-        store.put(db, document(ALERT, "2026-09-28", "2026-11-05", origin="file"), NOW + 60).kind == "reopened"
-    )
+    assert store.put(db, document(ALERT, "2026-09-28", "2026-11-05", origin="file"), NOW + 60).kind == "reopened"
 
 
 # --- telling -----------------------------------------------------------------------------------------
@@ -278,9 +276,7 @@ def test_the_last_twelve_months_are_taken_and_no_more(db: sqlite3.Connection) ->
         "CERTFR-2026-AVI-0004",
     }
     assert taken.doubt == ""
-    assert owed(db)[0] == "CERTFR-2026-AVI-0004" or owed(db)[0] == "CERTFR-2026-AVI-0002", (
-        "undated: as old as today"
-    )
+    assert owed(db)[0] == "CERTFR-2026-AVI-0004" or owed(db)[0] == "CERTFR-2026-AVI-0002", "undated: as old as today"
     assert got(db, "CERTFR-2026-AVI-0004").listed_at is None
 
 
@@ -370,10 +366,7 @@ def test_c08_a_list_that_shrank_is_not_believed(db: sqlite3.Connection) -> None:
     many = [listed(f"CERTFR-2026-AVI-{number:04d}", "2026-10-01") for number in range(100)]
     take(db, *many)
     taken = take(db, *many[:50], now=NOW + 3600)
-    assert (
-        taken.doubt
-        == "the list lacks 50 of 100 known publications, too many to be withdrawn: kept as they are"
-    )
+    assert taken.doubt == "the list lacks 50 of 100 known publications, too many to be withdrawn: kept as they are"
     assert db.execute("SELECT COUNT(*) FROM advisory WHERE unlisted_at IS NOT NULL").fetchone() == (0,)
     assert take(db, *many[:95], now=NOW + 3600).doubt == ""
     assert db.execute("SELECT COUNT(*) FROM advisory WHERE unlisted_at IS NOT NULL").fetchone() == (5,)
