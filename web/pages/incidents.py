@@ -1,0 +1,118 @@
+"""Incidents: open first, then by day; and the whole story of one."""
+
+from itertools import groupby
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from alerts import evidence
+from archive import evidence as evidence_rows
+from archive import incidents, outbox, read
+from archive.incidents import Incident, IncidentError
+from web import asking, logins, sentences, store
+from web.cards import Card, Reading
+from web.shell import present
+from web.words import _, words
+
+bp = Blueprint("incidents", __name__)
+PAGE = 50
+AROUND = 3 * 3600
+LARGEST = 2**62
+
+
+@bp.route("/incidents")
+def page() -> str:
+    """Open ones, then those that are over, by day; `?before=` gives older ones."""
+    db, host, now, told = store.db(), store.host_id(), store.now(), words()
+    before = asking.number("before")
+    metrics = {one.name: one for one in read.metrics(db)}
+    found = incidents.recent(db, host, PAGE, before)
+    over = [one for one in found if one.state == "resolved"]
+    days = [
+        (told.day(group[0].opened_at or 0, now), [sentences.story(one, metrics.get(one.metric), told) for one in group])
+        for group in (list(rows) for _day, rows in groupby(over, key=lambda one: told.local(one.opened_at or 0).date()))
+    ]
+    return render_template(
+        "incidents.html",
+        state=present(),
+        stories=[sentences.story(one, metrics.get(one.metric), told) for one in present().open]
+        if before is None
+        else [],
+        days=days,
+        older=found[-1].opened_at if len(found) == PAGE else None,
+        first=before is None,
+        span=lambda incident: sentences.span(incident, now, told),
+        now=now,
+    )
+
+
+@bp.route("/incidents/<int:number>")
+def one(number: int) -> str:
+    return _story(number)
+
+
+@bp.route("/incidents/<int:number>/acknowledge", methods=["POST"])
+def acknowledge(number: int) -> ResponseReturnValue:
+    """Someone looks after it, and says why: no reminders until it is over."""
+    me = logins.person()
+    reason = request.form.get("reason", "")
+    _known(number)
+    try:
+        with store.writing() as db:
+            incidents.acknowledge(db, number, me.person, reason, store.now())
+    except IncidentError as error:
+        return _story(number, _(error.message, **error.values), reason), 422
+    flash(_("Acknowledged: no reminders until it is over."))
+    return redirect(url_for("incidents.one", number=number), 303)
+
+
+def _known(number: int) -> Incident:
+    found = incidents.get(store.db(), number) if number < LARGEST else None
+    if found is None or found.opened_at is None:
+        abort(404)
+    return found
+
+
+def _story(number: int, problem: str = "", reason: str = "") -> str:
+    db, now, told = store.db(), store.now(), words()
+    found = _known(number)
+    metric = read.metric(db, found.metric)
+    administrator = logins.is_administrator()
+    proof = (
+        [(row, evidence.from_json(row.body)) for row in evidence_rows.of_incident(db, number)] if administrator else []
+    )
+    return render_template(
+        "incident.html",
+        story=sentences.story(found, metric, told),
+        cause=_caused_by(found),
+        graph=_graph(found, now),
+        transitions=[(row, _(sentences.TRANSITIONS[row.kind])) for row in incidents.transitions(db, number)],
+        value=lambda number: sentences.value(number, found, metric, told),
+        proof=proof,
+        mails=outbox.of_incident(db, number) if administrator else [],
+        span=sentences.span(found, now, told),
+        end_reason=_(sentences.ENDS[found.end_reason]) if found.end_reason in sentences.ENDS else "",
+        state=present(),
+        now=now,
+        problem=problem,
+        reason=reason,
+    )
+
+
+def _caused_by(found: Incident) -> sentences.Story | None:
+    cause = incidents.get(store.db(), found.cause) if found.cause else None
+    return sentences.story(cause, read.metric(store.db(), cause.metric), words()) if cause else None
+
+
+def _graph(found: Incident, now: int) -> Card | None:
+    """The line from three hours before to three hours after."""
+    if found.series is None:
+        return None
+    db, host = store.db(), store.host_id()
+    line = next((one for one in read.series(db, host, found.metric) if one.id == found.series), None)
+    if line is None:
+        return None
+    newest = present().last_at or now
+    end = min(newest, (found.ended_at or newest) + AROUND)
+    reading = Reading(db, host, words(), now, present().rhythm, fresh=present().fresh)
+    return reading.around(line, found.since_at - AROUND, max(end, found.since_at + 600), found)

@@ -1,0 +1,51 @@
+"""The probes: what each said last, when, how long it took. Their texts are the administrator's alone to read."""
+
+import os
+from typing import NamedTuple
+
+from flask import Blueprint, render_template
+
+from archive import read
+from web import store
+from web.shell import present
+
+bp = Blueprint("probes", __name__)
+LONGEST = 20_000  # characters of a text that are shown
+
+
+class Told(NamedTuple):
+    probe: read.Probe
+    badge: str
+    text: str
+
+
+@bp.route("/probes")
+def page() -> str:
+    found = present()
+    told = [Told(one, _badge(one, found.rhythm, found.last_at or 0), _text(one.name)) for one in _probes()]
+    told.sort(key=lambda one: (one.badge not in ("critical", "unknown"), one.probe.name))
+    return render_template("probes.html", probes=told, state=found, now=store.now())
+
+
+def _probes() -> list[read.Probe]:
+    return read.probes(store.db(), store.host_id())
+
+
+def _badge(probe: read.Probe, rhythm: int, newest: int) -> str:
+    if not present().fresh or newest - probe.at > 3 * rhythm * probe.every + 60:
+        return "unknown"
+    return {"ok": "ok", "failed": "critical", "unavailable": "closed"}[probe.state]
+
+
+def _text(name: str) -> str:
+    """The latest text as the runner kept it. The name comes from the database, and is a bare file name or nothing."""
+    if not name or name != os.path.basename(name) or name.startswith("."):
+        return ""
+    path = os.path.join(store.settings().data, "probes", f"{name}.prom")
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, encoding="utf-8", errors="replace") as file:
+        text = file.read(LONGEST + 1)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n…"

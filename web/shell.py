@@ -1,0 +1,107 @@
+"""What stands around every page: the bar with its counts, the mark in the tab, when the figures were taken."""
+
+from functools import cache
+from typing import NamedTuple, cast
+
+from flask import Flask, g, request, url_for
+
+from alerts.words import N_
+from archive import database, read
+from web import access, logins, state, store
+from web.access import Who
+from web.words import LANGUAGES, _, _n, words
+
+
+class Item(NamedTuple):
+    """A place in the bar."""
+
+    label: str
+    url: str
+    here: bool
+    open: int = 0  # a number beside the word
+    open_words: str = ""
+
+
+class Shell(NamedTuple):
+    host: str
+    favicon: str  # ok, warning, critical, unknown
+    items: list[Item]
+    other_language: str
+    person: str
+    taken: str
+    version: str
+
+
+ROOMS = (
+    (N_("Overview"), "overview.page"),
+    (N_("Graphs"), "graphs.page"),
+    (N_("Users"), "users.page"),
+    (N_("Incidents"), "incidents.page"),
+    (N_("Security"), "security.page"),
+    (N_("Thresholds"), "thresholds.page"),
+    (N_("System"), "about.page"),
+)
+SYSTEM = ("about", "probes", "mails")
+
+
+def shell() -> Shell:
+    """Never fails, and tells a stranger nothing: on an error page there may be no database, and nobody logged in."""
+    told = None
+    host = _("this machine")
+    person = ""
+    if not g.get("stranger"):
+        try:
+            found = logins.current()
+            person = found.person if found else ""
+            if access.allowed(Who.READING):
+                host = read.host(store.db(), store.host_id()).name
+                told = present()
+        except (database.DatabaseError, OSError):
+            pass
+    other = next(one for one in LANGUAGES if one != words().language) if request.endpoint != "login.first_page" else ""
+    return Shell(host, _favicon(told), _items(told), other, person, _taken(told), version())
+
+
+def present() -> state.State:
+    """The machine's state, once a request."""
+    if "state" not in g:
+        g.state = state.now_of(store.db(), store.host_id(), store.now())
+    return cast(state.State, g.state)
+
+
+def _favicon(told: state.State | None) -> str:
+    return told.word if told is not None and told.fresh else "unknown"
+
+
+def _items(told: state.State | None) -> list[Item]:
+    here = (request.endpoint or "").partition(".")[0]
+    here = "about" if here in SYSTEM else here
+    items = []
+    for label, endpoint in ROOMS:
+        count = len(told.open) if told and endpoint == "incidents.page" else 0
+        words_of = _n("%(num)s open", "%(num)s open", count) if count else ""
+        items.append(Item(_(label), url_for(endpoint), endpoint.partition(".")[0] == here, count, words_of))
+    return items
+
+
+def _taken(told: state.State | None) -> str:
+    if told is None:
+        return ""
+    if told.last_at is None:
+        return _("No figures yet")
+    return _("Figures taken %(when)s", when=words().moment(told.last_at, store.now()))
+
+
+@cache
+def version() -> str:
+    """The version is the first heading of CHANGELOG.md: one truth."""
+    from web.__main__ import version as of_changelog
+
+    try:
+        return of_changelog()
+    except OSError:
+        return "0"
+
+
+def install(app: Flask) -> None:
+    app.context_processor(lambda: {"shell": shell})
