@@ -179,7 +179,10 @@ def submit(session, page, **values):
     for name, value in values.items():
         found = [field for field in fields if field == name or field.endswith(f".{name}")]
         assert found, f"no field {name} among {sorted(fields)}"
-        fields[found[0]] = value
+        if value is None:  # a box that is unticked sends nothing
+            del fields[found[0]]
+        else:
+            fields[found[0]] = value
     button = form.find("button")
     if button.get("name"):
         fields[button["name"]] = button.get("value", "")
@@ -260,6 +263,10 @@ def incident(vigie, browser):
         line = until(lambda: next_cycle(vigie) and vigie.rows(LINE.format(user=user)), 60)[0][0]
         page = browser.get(f"{vigie.url}/thresholds/user_cpu_seconds_total?line={line}", timeout=30)
         saved = submit(browser, page, **{"m.user_cpu_seconds_total": "30", "minutes": "0"})
+        assert saved.status_code == 200, saved.text[:2000]
+        # Where the tests keep every core busy, the machine's CPU would be the cause that holds this one back.
+        page = browser.get(f"{vigie.url}/thresholds/cpu_busy_seconds_total", timeout=30)
+        saved = submit(browser, page, on=None)
         assert saved.status_code == 200, saved.text[:2000]
         row = until(lambda: next_cycle(vigie) and vigie.rows(OPEN), 60)[0]
         mail = until(lambda: vigie.inbox.mails and vigie.inbox.mails[0], 60)
