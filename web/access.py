@@ -52,6 +52,7 @@ DOORS: dict[str, Door] = {
     "incidents.acknowledge": ADMIN,
     "security.page": READ,
     "security.one": READ,
+    "security.dismiss": ADMIN,
     "thresholds.page": Door(Who.READING, Who.ADMINISTRATOR),
     "thresholds.one": Door(Who.READING, Who.ADMINISTRATOR),
     "thresholds.trial": READ,

@@ -21,3 +21,13 @@ def number(name: str, most: int = 2**53) -> int | None:
     if len(given) > 1 or not (given[0].isascii() and given[0].isdigit()) or len(given[0]) > 16 or int(given[0]) > most:
         abort(400)
     return int(given[0])
+
+
+def text(name: str, longest: int) -> str:
+    """A few words to look for; '' when absent. Repeated or too long: 400."""
+    given = request.args.getlist(name)
+    if not given:
+        return ""
+    if len(given) > 1 or len(given[0]) > longest:
+        abort(400)
+    return given[0].strip()

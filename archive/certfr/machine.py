@@ -164,6 +164,47 @@ def verdicts(db: sqlite3.Connection, host: int, verdict: str = "", most: int = 2
     return [_kept(row) for row in rows]
 
 
+class Listed(NamedTuple):
+    """A publication in a list; `verdict` is '' while undecided."""
+
+    reference: str
+    kind: str
+    title: str
+    status: str
+    last_at: int | None
+    verdict: str
+    package: str
+    installed: str
+    offered: str
+    fixed_at: int | None
+    dismissed_at: int | None
+
+
+def publications(
+    db: sqlite3.Connection,
+    host: int,
+    *,
+    kind: str = "",
+    verdict: str = "",
+    text: str = "",
+    most: int = 50,
+    skip: int = 0,
+) -> list[Listed]:
+    """Publications that are known, alerts in force first, then the newest. `text` is looked for in title and reference."""
+    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    rows = db.execute(
+        "SELECT a.reference, a.kind, a.title, a.status, coalesce(a.last_at, a.listed_at), coalesce(v.verdict, ''),"
+        " coalesce(v.package, ''), coalesce(v.installed, ''), coalesce(v.offered, ''), v.fixed_at, v.dismissed_at"
+        " FROM advisory a LEFT JOIN verdict v ON v.advisory = a.id AND v.host = :host"
+        " WHERE (:kind = '' OR a.kind = :kind) AND (:verdict = '' OR coalesce(v.verdict, '') = :verdict)"
+        " AND (:text = '' OR a.title LIKE :pattern ESCAPE '\\' OR a.reference LIKE :pattern ESCAPE '\\')"
+        " ORDER BY CASE WHEN a.status = 'open' THEN 0 ELSE 1 END, coalesce(a.last_at, a.listed_at, 0) DESC, a.reference DESC"
+        " LIMIT :most OFFSET :skip",
+        {"host": host, "kind": kind, "verdict": verdict, "text": text, "pattern": pattern, "most": most, "skip": skip},
+    )
+    return [Listed(*row) for row in rows]
+
+
 def verdict_of(db: sqlite3.Connection, host: int, reference: str) -> Kept | None:
     row = db.execute(
         f"SELECT {_KEPT} FROM verdict v JOIN advisory a ON a.id = v.advisory WHERE v.host=? AND a.reference=?",

@@ -8,11 +8,13 @@ from flask import Blueprint, Response, current_app, jsonify, make_response, rend
 from markupsafe import Markup
 
 from archive import database, incidents, read
+from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
-from archive.certfr import schedule
+from archive.certfr.verdict import reason_text
 from archive.incidents import Incident
 from web import live, logins, people, sentences, store
 from web.cards import Reading
+from web.pages import security
 from web.sentences import Story
 from web.shell import present
 from web.state import State
@@ -20,7 +22,7 @@ from web.svg import rendered
 from web.words import _, _n, words
 
 bp = Blueprint("overview", __name__)
-USERS, CLOSED, ALERTS = 10, 3, 4
+USERS, CLOSED, ALERTS, CONCERNING = 10, 3, 4, 3
 
 
 class Banner(NamedTuple):
@@ -139,6 +141,9 @@ def told() -> dict[str, object]:
         "span": lambda incident: sentences.span(incident, now, speak),
         "alerts": alerts if in_force else alerts[:CLOSED],
         "in_force": in_force,
+        "concerning": security.current(machine.verdicts(db, host, "affected", 20))[:CONCERNING],
+        "why": lambda kept: reason_text(kept.as_verdict(), words().language),
+        "verdict_counts": machine.counts(db, host),
         "alerts_read": schedule.source(db, schedule.ROUND),
         "cards": reading.cards(),
         "users": active[:USERS],

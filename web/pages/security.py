@@ -1,34 +1,62 @@
-"""CERT-FR: its alerts and advisories, what each says, when the site was last read."""
+"""CERT-FR: which publications concern this machine and why, what each says, when the site was last read."""
 
 import json
 
-from flask import Blueprint, abort, render_template
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
-from archive.certfr import publication, safe, schedule
+from alerts.words import N_
+from archive.certfr import machine, offer, publication, safe, schedule
 from archive.certfr import rows as publications
+from archive.certfr.machine import Kept
 from archive.certfr.publication import Publication, PublicationError
+from archive.certfr.verdict import reason_text
 from web import asking, store
 from web.shell import present
 from web.svg import publication as shown
-from web.words import words
+from web.words import _, words
 
 bp = Blueprint("security", __name__)
-MOST = {"alerte": 60, "avis": 60}
-KINDS = ("alerte", "avis")
+MOST = 50
+KINDS = ("", "alerte", "avis")
+# «Concerné», «à vérifier», «non concerné»: not the words of health.
+VERDICTS = {
+    "affected": N_("Concerns this machine"),
+    "to_check": N_("To check"),
+    "not_affected": N_("Does not concern it"),
+}
+BADGES = {"affected": "critical", "to_check": "unknown", "not_affected": "closed"}
+LONGEST_REASON = 500
 
 
 @bp.route("/security")
 def page() -> str:
-    """Alerts in force first; `?kind=avis` for the advisories."""
-    kind = asking.one("kind", KINDS, "alerte")
-    rows = publications.latest(store.db(), kind, MOST[kind])
-    done, total = publications.first_reading(store.db())
+    """What concerns this machine first, then what is to check, then the rest; filters by verdict, kind and text."""
+    kind = asking.one("kind", KINDS, "")
+    verdict = asking.one("verdict", ("", *VERDICTS), "")
+    text = asking.text("q", 80)
+    skip = asking.number("skip", 1_000_000) or 0
+    db, host = store.db(), store.host_id()
+    found = machine.publications(db, host, kind=kind, verdict=verdict, text=text, most=MOST + 1, skip=skip)
+    filtered = bool(kind or verdict or text or skip)
+    done, total = publications.first_reading(db)
     return render_template(
         "security.html",
         kind=kind,
-        in_force=[row for row in rows if row.status == "open"],
-        rows=[row for row in rows if row.status != "open"],
-        reading=schedule.source(store.db(), schedule.ROUND),
+        verdict=verdict,
+        text=text,
+        skip=skip,
+        more=skip + MOST if len(found) > MOST else None,
+        less=max(0, skip - MOST) if skip else None,
+        rows=found[:MOST],
+        concerning=[] if filtered else current(machine.verdicts(db, host, "affected")),
+        to_check=[] if filtered else current(machine.verdicts(db, host, "to_check"))[:10],
+        counts=machine.counts(db, host),
+        filtered=filtered,
+        why=lambda kept: reason_text(kept.as_verdict(), words().language),
+        verdicts=VERDICTS,
+        badges=BADGES,
+        reading=schedule.source(db, schedule.ROUND),
         done=done,
         total=total,
         state=present(),
@@ -36,18 +64,48 @@ def page() -> str:
     )
 
 
+def current(found: list[Kept]) -> list[Kept]:
+    """Those that nobody put away, of publications that are in force or were revised lately."""
+    return [kept for kept in found if kept.dismissed_at is None]
+
+
 @bp.route("/security/<reference>")
 def one(reference: str) -> str:
-    """One publication, as CERT-FR wrote it, made safe to show; and what changed in it since."""
+    """One publication: whether it concerns this machine, why, what to do; then as CERT-FR wrote it, made safe to show."""
+    return _one(reference)
+
+
+@bp.route("/security/<reference>/dismiss", methods=["POST"])
+def dismiss(reference: str) -> ResponseReturnValue:
+    """«Not for me», with a reason: remembered until the next revision."""
+    reason = " ".join(request.form.get("reason", "").split())
+    if not reason or len(reason) > LONGEST_REASON:
+        return _one(reference, _("Say why, in at most %(most)s characters.", most=LONGEST_REASON)), 422
+    with store.writing() as db:
+        known = machine.dismiss(db, store.host_id(), reference, reason, store.now())
+    if not known:
+        abort(404)
+    flash(_("Put away until its next revision."))
+    return redirect(url_for("security.one", reference=reference), 303)
+
+
+def _one(reference: str, problem: str = "") -> str:
     row = publications.row(store.db(), reference) if len(reference) < 64 else None
     if row is None:
         abort(404)
     told = _parsed(row.body)
     mirror = store.settings().certfr_url
+    kept = machine.verdict_of(store.db(), store.host_id(), reference)
     return render_template(
         "advisory.html",
         row=row,
         told=told,
+        kept=kept,
+        why=reason_text(kept.as_verdict(), words().language) if kept else "",
+        command=offer.command(kept.package) if kept and kept.offered else "",
+        verdicts=VERDICTS,
+        badges=BADGES,
+        problem=problem,
         summary=shown(safe.to_html(told.summary if told else row.summary, mirror=mirror)),
         content=shown(safe.to_html(told.content, mirror=mirror)) if told else "",
         systems_note=shown(safe.to_html(told.systems_note, mirror=mirror, markdown=False)) if told else "",
