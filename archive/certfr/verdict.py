@@ -1,5 +1,6 @@
 """A verdict, its reason and its evidence: what `decide` gives back, and how it is worded in two languages."""
 
+import collections
 from typing import NamedTuple
 
 AFFECTED, TO_CHECK, NOT_AFFECTED = "affected", "to_check", "not_affected"
@@ -30,8 +31,9 @@ def reason(key: str, **arguments: object) -> Reason:
 
 def reason_text(verdict: Verdict, language: str = "en") -> str:
     """The reason as a sentence, in French for "fr", else in English."""
-    english, french = TEXTS[verdict.reason.key]
-    words = dict(verdict.reason.arguments)
+    # A reason that an older version kept may miss a word, or have a key that is gone: a page must come out all the same.
+    english, french = TEXTS.get(verdict.reason.key, ("", ""))
+    words = collections.defaultdict(lambda: "…", verdict.reason.arguments)
     words.update(package=verdict.package, installed=verdict.installed)
     return (french if language == "fr" else english).format_map(words)
 

@@ -7,6 +7,7 @@ as another user, and compares: mpstat (CPU of the machine), free (memory), df (d
 memory), du (the user's home), who. Prints a table; exits 1 when a figure is off by more than 2 % or a minute is missing.
 """
 
+import itertools
 import json
 import os
 import re
@@ -143,15 +144,14 @@ def report(db, first, minutes, busy, used, seen) -> int:
             "SELECT at FROM cycle WHERE at >= ? AND at < ? ORDER BY at", (first, first + 60 * minutes)
         )
     ]
-    gaps = sorted(b - a for a, b in zip(cycles, cycles[1:], strict=False))
-    every = {
-        name: count
-        for name, count in db.execute(
+    gaps = sorted(b - a for a, b in itertools.pairwise(cycles))
+    every = dict(
+        db.execute(
             "SELECT m.name || r.labels, count(*) FROM sample s JOIN series r ON r.id=s.series JOIN metric m ON m.id=r.metric"
             " JOIN probe p ON p.name=m.probe WHERE p.every=1 AND s.at >= ? AND s.at < ? AND r.first_at < ? GROUP BY 1",
             (first, first + 60 * minutes, first),
-        )
-    }
+        ).fetchall()
+    )
     short = {name: count for name, count in every.items() if count != minutes}
     print(f"{len(cycles)} cycles in {minutes} minutes, {gaps[0] if gaps else 0} to {gaps[-1] if gaps else 0} s apart;"
           f" {len(every)} series of every minute, {len(every) - len(short)} of them with {minutes} samples")  # fmt: skip

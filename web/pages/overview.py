@@ -128,7 +128,11 @@ def told() -> dict[str, object]:
     closed = recently_closed(now)[:CLOSED]
     closed_stories = [sentences.story(one, metrics.get(one.metric), speak) for one in closed]
     reading = Reading(db, host, speak, now, found.rhythm, fresh=found.fresh)
-    alerts = publications.latest(db, "alerte", ALERTS)
+    concerning = security.current(machine.verdicts(db, host, "affected", 20))[:CONCERNING]
+    shown = {one.reference for one in concerning}
+    alerts = [one for one in publications.latest(db, "alerte", ALERTS + len(shown)) if one.reference not in shown][
+        :ALERTS
+    ]
     in_force = [one for one in alerts if one.status == "open"]
     everyone = people.users(db, host, reading.recent)
     active = people.active(everyone)
@@ -141,7 +145,7 @@ def told() -> dict[str, object]:
         "span": lambda incident: sentences.span(incident, now, speak),
         "alerts": alerts if in_force else alerts[:CLOSED],
         "in_force": in_force,
-        "concerning": security.current(machine.verdicts(db, host, "affected", 20))[:CONCERNING],
+        "concerning": concerning,
         "why": lambda kept: reason_text(kept.as_verdict(), words().language),
         "verdict_counts": machine.counts(db, host),
         "alerts_read": schedule.source(db, schedule.ROUND),

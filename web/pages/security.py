@@ -20,11 +20,7 @@ bp = Blueprint("security", __name__)
 MOST = 50
 KINDS = ("", "alerte", "avis")
 # «Concerné», «à vérifier», «non concerné»: not the words of health.
-VERDICTS = {
-    "affected": N_("Concerns this machine"),
-    "to_check": N_("To check"),
-    "not_affected": N_("Does not concern it"),
-}
+VERDICTS = {"affected": N_("Affected"), "to_check": N_("To check"), "not_affected": N_("Not affected")}
 BADGES = {"affected": "critical", "to_check": "unknown", "not_affected": "closed"}
 LONGEST_REASON = 500
 
