@@ -79,8 +79,11 @@ find_python() { # sets REPLY to a Python of 3.11 or later
   fail 127 "Python 3.11 ou plus récent est introuvable dans $PATH." "Python 3.11 or later is not in $PATH."
 }
 
+# Made aside, then put in place: the dashboard that runs keeps its packages until it is started again, and an upgrade
+# without network keeps the old ones (the minute's path needs none of them) and tries again within the hour.
 install_packages() {
   local log=$data/log/install.log
+  if [[ -e .venv/complete && -n $(find .venv -maxdepth 1 -name tried -mmin -60) ]]; then return; fi
   find_python
   if ! "$REPLY" -c 'import ensurepip, venv' 2>/dev/null; then
     fail 1 "il manque le module venv de Python. Tapez : sudo apt install python3-venv" \
@@ -88,12 +91,22 @@ install_packages() {
   fi
   step "Installation des paquets Python dans .venv (une fois, une minute)…" \
     "Installing the Python packages in .venv (once, about a minute)…"
-  if ! { "$REPLY" -m venv --clear .venv && "$python" -m pip install --quiet --disable-pip-version-check \
+  if ! { "$REPLY" -m venv --clear .venv.new && .venv.new/bin/python -m pip install --quiet --disable-pip-version-check \
     --no-input --require-hashes -r requirements.txt; } >"$log" 2>&1 9>&-; then
-    fail 1 "l'installation des paquets a échoué : voyez $log (sans réseau ? réessayez ./run_all.sh plus tard)." \
+    rm -rf .venv.new
+    [[ -e .venv/complete ]] || fail 1 \
+      "l'installation des paquets a échoué : voyez $log (sans réseau ? réessayez ./run_all.sh plus tard)." \
       "installing the packages failed: see $log (no network? try ./run_all.sh again later)."
+    : >.venv/tried
+    { say "vigie: les nouveaux paquets n'ont pu être installés (voyez $log) ; les anciens servent encore." \
+      "vigie: the new packages could not be installed (see $log); the old ones still serve."; } >&2
+    return
   fi
-  : >.venv/complete
+  : >.venv.new/complete
+  rm -rf .venv.old
+  [[ ! -e .venv ]] || mv .venv .venv.old
+  mv .venv.new .venv
+  rm -rf .venv.old
 }
 
 set_up() {

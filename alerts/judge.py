@@ -99,7 +99,7 @@ def rank(by: Limit, value: float, second: float | None) -> int:
     return 2 if crits else 1 if warns else 0
 
 
-def step(
+def step(  # noqa: PLR0912 the whole machine of states stands in one place
     by: Limit, before: State | None, at: int, value: float, second: float | None, broken: bool
 ) -> tuple[State | None, Kinds]:
     """One sample. `before` is None for a line that was well; the answer's state is None when it is.

@@ -4,8 +4,10 @@
 schema, counts and newest time equal what the original held in the same snapshot, and its SHA-256 stands beside it.
 """
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -14,7 +16,10 @@ from typing import NamedTuple
 from archive import database
 
 KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY = 7, 4, 12
-_COUNTED = ("sample", "packed", "rollup", "cycle", "incident", "transition", "notification", "threshold")
+LOCK = "backup.lock"  # one backup at a time; the writer's lock is not needed, a reader's snapshot is whole
+# Only names of this form are ours to count and to remove.
+_NAME = re.compile(r"vigie-[0-9]{8}T[0-9]{6}Z\.db")
+_OURS = re.compile(r"\.?vigie-[0-9]{8}T[0-9]{6}Z\.db(\.new(-journal|-wal|-shm)?|\.sha256)")
 
 
 class BackupError(Exception):
@@ -33,70 +38,106 @@ class Facts(NamedTuple):
 
     application_id: int
     version: int
-    counts: tuple[int, ...]
+    counts: tuple[tuple[str, int], ...]  # every table, by name
     newest_at: int | None
 
 
 def make(data: str, folder: str, now: int) -> Backup:
-    """One verified backup, then the rotation. Runs beside readers and a waiting writer.
+    """One verified backup, then the rotation. Holds up neither readers nor the writer.
 
-    1. copy into a hidden file in the same folder, while holding the writer's lock (nothing is written meanwhile);
-    2. open the copy: facts equal, integrity_check ok;
-    3. fsync, SHA-256 beside it, rename, fsync the folder;
-    4. only then may an older one go.
+    1. remove what a killed backup left half-way;
+    2. copy one snapshot into a hidden file in the same folder;
+    3. open the copy: facts equal, integrity_check ok;
+    4. fsync, SHA-256 beside it, rename, fsync the folder;
+    5. only then may an older one go.
     """
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        _room(data, folder)
     except OSError as error:
         raise BackupError(f"{folder}: cannot be used for backups: {error.strerror or error}") from error
-    name = time.strftime("vigie-%Y%m%dT%H%M%SZ.db", time.gmtime(now))
-    aside, final = os.path.join(folder, f".{name}.new"), os.path.join(folder, name)
+    with database.locked(data, 30.0, LOCK):
+        try:
+            _clear(folder)
+            _room(data, folder)
+            while os.path.lexists(final := os.path.join(folder, _name(now))):
+                now += 1
+            _copy(data, final)
+        except (OSError, sqlite3.Error) as error:
+            raise BackupError(f"{folder}: the backup failed: {error}; the older ones stay") from error
+        rotate(folder)
+    return Backup(final, now, os.path.getsize(final), "")
+
+
+def _name(now: int) -> str:
+    return time.strftime("vigie-%Y%m%dT%H%M%SZ.db", time.gmtime(now))
+
+
+def _copy(data: str, final: str) -> None:
+    folder, name = os.path.split(final)
+    aside = os.path.join(folder, f".{name}.new")
     try:
-        with database.locked(data, 30.0), database.reader(data) as source:
+        # Made by us, closed to others, before a byte is in it.
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        with database.reader(data) as source:
             expected = facts(source)
             copy = sqlite3.connect(aside, isolation_level=None)
             try:
                 source.backup(copy)
                 copy.execute("PRAGMA journal_mode=DELETE")
+            except sqlite3.Error as error:  # here, lest it be taken for the database's own
+                raise BackupError(f"{final}: the backup failed: {error}; the older ones stay") from error
             finally:
                 copy.close()
-        os.chmod(aside, 0o600)
         check(aside, expected)
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
+        database.sync(aside)
         write_sum(f"{final}.sha256", sha256(aside), name)
         os.rename(aside, final)
-        _sync_folder(folder)
-    except (OSError, sqlite3.Error) as error:
-        _remove(aside)
-        raise BackupError(f"{final}: the backup failed: {error}") from error
-    except BaseException:
-        _remove(aside)
-        raise
-    rotate(folder)
-    return Backup(final, now, os.path.getsize(final), "")
+        database.sync(folder)
+    finally:
+        for leftover in (aside, f"{aside}-journal"):
+            _remove(leftover)
+
+
+def _clear(folder: str) -> None:
+    """What a killed backup left: a copy without its name, a checksum without its copy."""
+    for name in os.listdir(folder):
+        if _OURS.fullmatch(name) and not (
+            name.endswith(".sha256") and os.path.exists(os.path.join(folder, name.removesuffix(".sha256")))
+        ):
+            _remove(os.path.join(folder, name))
 
 
 def facts(db: sqlite3.Connection) -> Facts:
-    """What identifies the contents, read in one transaction."""
+    """What identifies the contents, read in one transaction. Counts every table: an older schema has fewer."""
+    tables = [
+        row[0]
+        for row in db.execute(
+            "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%' ORDER BY 1"
+        )
+    ]
     return Facts(
         db.execute("PRAGMA application_id").fetchone()[0],
         db.execute("PRAGMA user_version").fetchone()[0],
-        tuple(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _COUNTED),
+        tuple((name, db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables),
         db.execute("SELECT max(at) FROM cycle").fetchone()[0],
     )
 
 
 def check(path: str, expected: Facts | None = None) -> Facts:
     """Open a copy and look: its facts. BackupError when it is not a whole Vigie database or differs from `expected`."""
-    if os.path.getsize(path) == 0:
-        raise BackupError(f"{path}: is empty")
+    try:
+        if os.path.getsize(path) == 0:
+            raise BackupError(f"{path}: is empty")
+    except OSError as error:
+        raise BackupError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         db = sqlite3.connect(f"file:{database.quoted(path)}?mode=ro&immutable=1", uri=True, isolation_level=None)
         try:
             if db.execute("PRAGMA application_id").fetchone()[0] != database.APPLICATION_ID:
                 raise BackupError(f"{path}: is not a database of Vigie")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > database.latest_version():
+                raise BackupError(f"{path}: is of a newer Vigie (schema {version}); upgrade this one: git pull")
             verdict = db.execute("PRAGMA integrity_check").fetchone()[0]
             found = facts(db)
         finally:
@@ -112,20 +153,30 @@ def check(path: str, expected: Facts | None = None) -> Facts:
 
 def verify(path: str) -> Facts:
     """A backup as it stands now: its SHA-256 is the one written when it was made, and it opens."""
-    try:
-        with open(f"{path}.sha256", encoding="ascii") as file:
-            written = file.read().split()[0]
-    except (OSError, IndexError, UnicodeDecodeError) as error:
-        raise BackupError(f"{path}.sha256: is missing or unreadable; the backup cannot be trusted") from error
-    if sha256(path) != written:
-        raise BackupError(f"{path}: has changed since it was made (its SHA-256 differs); do not restore it")
+    _check_sum(path, path)
     return check(path)
+
+
+def _check_sum(path: str, backup: str) -> None:
+    """`path` must have the SHA-256 that stands beside `backup`."""
+    try:
+        with open(f"{backup}.sha256", encoding="ascii") as file:
+            written = file.read(200).split()[0]
+    except (OSError, IndexError, UnicodeDecodeError) as error:
+        check(path)  # a wrong file altogether: better said than a missing checksum
+        raise BackupError(f"{backup}.sha256: is missing or unreadable; the backup cannot be trusted") from error
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise BackupError(f"{path}: cannot be read: {error.strerror}") from error
+    if found != written:
+        raise BackupError(f"{backup}: has changed since it was made (its SHA-256 differs); do not restore it")
 
 
 def names(folder: str) -> list[str]:
     """Backups, oldest first, as paths."""
     try:
-        found = sorted(name for name in os.listdir(folder) if name.startswith("vigie-") and name.endswith(".db"))
+        found = sorted(name for name in os.listdir(folder) if _NAME.fullmatch(name))
     except FileNotFoundError:
         return []
     return [os.path.join(folder, name) for name in found]
@@ -135,7 +186,7 @@ def at(path: str) -> int:
     """When a backup was made, from its name. UTC seconds."""
     import calendar
 
-    return calendar.timegm(time.strptime(os.path.basename(path)[:22], "vigie-%Y%m%dT%H%M%S"))
+    return calendar.timegm(time.strptime(os.path.basename(path)[:21], "vigie-%Y%m%dT%H%M%S"))
 
 
 def rotate(folder: str) -> list[str]:
@@ -159,31 +210,54 @@ def rotate(folder: str) -> list[str]:
 def restore(data: str, path: str, now: int) -> str:
     """Put a verified backup in the database's place, also under a running system. Returns where the old one went.
 
-    1. the backup must verify; 2. under the writer's lock, the present files (with -wal and -shm) are set aside;
-    3. the copy is written beside, synced and renamed into place. Texts archived since then come back from the journal
-    by `./vigie rebuild`; those still in the spool are loaded by the next cycle.
+    1. the backup must verify; 2. under the writer's lock, it is copied beside, the copy compared, synced; 3. the present
+    files are set aside, the database first: killed in between, it is missing (and said to be), never without its -wal;
+    4. the copy is renamed into place. Texts archived since then come back from the journal by `./vigie rebuild`; those
+    still in the spool are loaded by the next cycle.
     """
     verify(path)
     target = os.path.join(data, database.NAME)
-    kept = os.path.join(data, "set-aside", time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)))
+    aside = f"{target}.restore"
     with database.locked(data, 60.0):
-        aside = f"{target}.restore"
-        shutil.copyfile(path, aside)
-        os.chmod(aside, 0o600)
-        db = sqlite3.connect(aside, isolation_level=None)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            _put_beside(path, aside)
+            kept = _new_folder(os.path.join(data, "set-aside"), now)
+            for suffix in ("", "-wal", "-shm"):
+                if os.path.lexists(target + suffix):
+                    os.rename(target + suffix, os.path.join(kept, database.NAME + suffix))
+            os.rename(aside, target)
+            database.sync(data)
+        except (OSError, sqlite3.Error) as error:
+            raise BackupError(f"{target}: the backup was not put in place: {error}") from error
         finally:
-            db.close()
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.makedirs(kept, mode=0o700, exist_ok=True)
-        for suffix in ("-shm", "-wal", ""):
-            if os.path.lexists(target + suffix):
-                os.rename(target + suffix, os.path.join(kept, database.NAME + suffix))
-        os.rename(aside, target)
-        _sync_folder(data)
+            _remove(aside)
     return kept
+
+
+def _put_beside(path: str, aside: str) -> None:
+    for leftover in (aside, f"{aside}-wal", f"{aside}-shm", f"{aside}-journal"):
+        _remove(leftover)
+    os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    shutil.copyfile(path, aside)
+    _check_sum(aside, path)
+    db = sqlite3.connect(aside, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+    finally:
+        db.close()
+    database.sync(aside)
+
+
+def _new_folder(parent: str, now: int) -> str:
+    """A folder of this second's name that was not there."""
+    os.makedirs(parent, mode=0o700, exist_ok=True)
+    name = path = os.path.join(parent, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)))
+    number = 1
+    while os.path.lexists(path):
+        number += 1
+        path = f"{name}-{number}"
+    os.mkdir(path, 0o700)
+    return path
 
 
 def sha256(path: str) -> str:
@@ -201,20 +275,15 @@ def write_sum(path: str, digest: str, name: str) -> None:
 
 
 def _room(data: str, folder: str) -> None:
-    needed = os.path.getsize(os.path.join(data, database.NAME)) * 2
+    path = os.path.join(data, database.NAME)
+    needed = os.path.getsize(path) + (16 << 20)
+    if os.path.exists(f"{path}-wal"):
+        needed += os.path.getsize(f"{path}-wal")
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise BackupError(f"{folder}: {free >> 20} MB are free, a backup wants {needed >> 20} MB; the older ones stay")
 
 
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _remove(path: str) -> None:
-    if os.path.lexists(path):
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

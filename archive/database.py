@@ -8,6 +8,9 @@ same instant, and Debian 12 ships 3.40.1):
 3. no automatic checkpoint but in the upkeep step and at the last close, both under the lock;
 4. readers open `mode=ro`, which cannot checkpoint;
 5. never mmap; `synchronous=FULL`.
+
+A reader that may not write the folder (another user's dashboard) and finds no -wal reads the file as it stands, and asks
+again when somebody wrote meanwhile.
 """
 
 import fcntl
@@ -85,7 +88,7 @@ def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
 
 
 def _check_private(path: str, found: os.stat_result) -> None:
-    if stat.S_IMODE(found.st_mode) & 0o007:
+    if stat.S_IMODE(found.st_mode) & 0o077:
         raise DatabaseError(f"{path}: others may open it; type: chmod 600 {path!r}")
 
 
@@ -123,15 +126,47 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def reader(data: str) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write. One consistent picture: the whole block is one read transaction."""
-    db = _open(data, "ro")
+    still = _print_of(data) if _must_not_touch(data) else None
+    db = _open(data, "ro" if still is None else "ro&immutable=1")
     try:
         db.execute("PRAGMA query_only=ON")
         db.execute("BEGIN")
         yield db
     except sqlite3.DatabaseError as error:
+        _check_still(data, still)
         raise _worded(data, error) from error
     finally:
         db.close()
+    _check_still(data, still)
+
+
+def _must_not_touch(data: str) -> bool:
+    """Whether SQLite could not make the -shm that reading a WAL database takes, and nothing waits in a -wal.
+
+    With a -wal that holds something, the file alone would be a lie: then SQLite says what it lacks.
+    """
+    path = os.path.join(data, NAME)
+    if os.access(data, os.W_OK) and os.access(path, os.W_OK):
+        return False
+    try:
+        return os.path.getsize(f"{path}-wal") == 0
+    except OSError:
+        return True
+
+
+def _print_of(data: str) -> tuple[int, ...]:
+    """What changes when somebody writes the database."""
+    path = os.path.join(data, NAME)
+    try:
+        found = os.stat(path)
+        return (found.st_ino, found.st_size, found.st_mtime_ns, int(os.path.exists(f"{path}-wal")))
+    except OSError:
+        return ()
+
+
+def _check_still(data: str, still: tuple[int, ...] | None) -> None:
+    if still is not None and _print_of(data) != still:
+        raise Busy(f"{os.path.join(data, NAME)}: was written while it was read; ask again")
 
 
 def create(data: str, uid: str, name: str, machine: str, now: int) -> None:
@@ -144,7 +179,7 @@ def create(data: str, uid: str, name: str, machine: str, now: int) -> None:
     path = os.path.join(data, NAME)
     mark = os.path.join(data, MARK)
     with locked(data):
-        if not os.path.exists(path) and not os.path.exists(mark):
+        if not os.path.lexists(path) and not os.path.exists(mark):
             _make(path, uid, name, machine, now)
         if not os.path.exists(mark):
             with open(mark, "w", encoding="ascii") as file:
@@ -152,28 +187,43 @@ def create(data: str, uid: str, name: str, machine: str, now: int) -> None:
         db = _open(data, "rw")
         try:
             migrate(db)
+        except sqlite3.Error as error:
+            raise _worded(data, error) from error
         finally:
             db.close()
         make_reserve(data)
 
 
 def _make(path: str, uid: str, name: str, machine: str, now: int) -> None:
-    """A whole database or none: built aside, then renamed."""
+    """A whole database or none: built aside, then renamed. WAL comes last: before, all of it is in the one file."""
     aside = f"{path}.new"
     for leftover in (aside, f"{aside}-wal", f"{aside}-shm", f"{aside}-journal"):
         if os.path.exists(leftover):
             os.unlink(leftover)
     db = sqlite3.connect(aside, isolation_level=None)
     try:
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # first of all: once a page is written it is too late
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        db.execute("PRAGMA journal_mode=WAL")
         migrate(db)
         db.execute("INSERT INTO host VALUES (1, ?, ?, ?, ?)", (uid, name, machine, now))
+        db.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise DatabaseError(f"{path}: cannot be made: {error}") from error
     finally:
         db.close()
     os.chmod(aside, 0o600)
+    sync(aside)
     os.rename(aside, path)
+    sync(os.path.dirname(path))
+
+
+def sync(path: str) -> None:
+    """A file's bytes, or a folder's names, on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -195,7 +245,13 @@ def migrate(db: sqlite3.Connection) -> list[int]:
         if number > version:
             with open(path, encoding="utf-8") as file:
                 # executescript commits first, hence the BEGIN inside the script itself.
-                db.executescript(f"BEGIN IMMEDIATE;\n{file.read()}\nPRAGMA user_version={number};\nCOMMIT;")
+                script = f"BEGIN IMMEDIATE;\n{file.read()}\nPRAGMA user_version={number};\nCOMMIT;"
+            try:
+                db.executescript(script)
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
             applied.append(number)
     return applied
 
@@ -259,6 +315,11 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
         db.close()
         raise Newer(f"{path}: was written by a newer Vigie (schema {version}); upgrade this one: git pull")
     return db
+
+
+def quick_check(db: sqlite3.Connection) -> str:
+    """'ok', or what is wrong with the file's structure. Reads all of it."""
+    return str(db.execute("PRAGMA quick_check").fetchone()[0])
 
 
 def quoted(path: str) -> str:

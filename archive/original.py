@@ -10,19 +10,20 @@ import datetime
 import os
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytz
 
-from archive import database, load, purge, rollup, text, units
+from archive import database, load, pack, purge, rollup, text, units
 
 PARIS = pytz.timezone("Europe/Paris")
 DAY = 86_400
 _MONTHS = (
     "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
 )
-_PLAIN = str.maketrans("éûÉÛèê", "euEUee")
+_PLAIN = str.maketrans("éûÉÛèêàôî", "euEUeeaoi")
 
 
 class OriginalError(Exception):
@@ -69,8 +70,11 @@ def read(path: str) -> tuple[list[Row], list[Alert], dict[str, float], list[Skip
     if not os.path.isfile(path):
         raise OriginalError(f"{path}: there is no such file")
     skipped: list[Skipped] = []
+    # As it stands; unless the other program left something beside it that belongs to it.
+    whole = not any(os.path.exists(path + beside) for beside in ("-wal", "-journal"))
+    mode = "ro&immutable=1" if whole else "ro"
     try:
-        db = sqlite3.connect(f"file:{database.quoted(os.path.abspath(path))}?mode=ro&immutable=1", uri=True)
+        db = sqlite3.connect(f"file:{database.quoted(os.path.abspath(path))}?mode={mode}", uri=True)
         try:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")
             tables = {name.lower(): name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -89,6 +93,8 @@ def read(path: str) -> tuple[list[Row], list[Alert], dict[str, float], list[Skip
 
 def store(db: sqlite3.Connection, host: int, path: str, now: int, retention: int | None = None) -> Taken:
     """Read the file and archive its rows, within the caller's transaction. `retention` in days is set when given."""
+    if retention is not None and not 1 <= retention <= purge.MOST_RETENTION:
+        raise OriginalError(f"retention: expected 1 to {purge.MOST_RETENTION} days, not {retention}")
     rows, alerts, levels, skipped = read(path)
     if retention is not None:
         db.execute(
@@ -107,8 +113,7 @@ def store(db: sqlite3.Connection, host: int, path: str, now: int, retention: int
         else:
             writer.add(row)
             taken += 1
-    for hour in sorted(writer.hours):
-        rollup.mark_late(db, host, hour, now)
+    rollup.mark_late_hours(db, host, writer.hours, now)
     return Taken(taken, writer.new, writer.known, too_old, alerts, levels, skipped)
 
 
@@ -120,6 +125,8 @@ class _Writer:
         self.new = self.known = 0
         self.hours: set[int] = set()
         self._taken: set[tuple[str, int]] = set()
+        self._known: dict[tuple[str, str], int] = {}  # (metric, labels) -> series
+        self._packed: dict[tuple[int, int], frozenset[int]] = {}  # (series, day) -> times
 
     def add(self, row: Row) -> None:
         at = row.at
@@ -135,14 +142,30 @@ class _Writer:
             if stored is None:
                 continue
             series = self._series(metric, load.labels_json((("user", row.user),)), at)
-            done = self.db.execute(
-                "INSERT INTO sample VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (self.host, at, series, stored)
-            ).rowcount
+            done = 0
+            if at not in self._packed_times(series, at - at % DAY):
+                done = self.db.execute(
+                    "INSERT INTO sample VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (self.host, at, series, stored)
+                ).rowcount
             self.new += done
             self.known += 1 - done
-            self.hours.add(at // 3600 * 3600)
+            if done:
+                self.hours.add(at // 3600 * 3600)
+
+    def _packed_times(self, series: int, day: int) -> frozenset[int]:
+        """What of this line and day is packed already: the second import must find it."""
+        if (series, day) not in self._packed:
+            found = pack.samples(self.db, self.host, series, day, day + DAY - 1)
+            self._packed[series, day] = frozenset(at for at, _ in found)
+        return self._packed[series, day]
 
     def _series(self, metric: text.Metric, labels: str, at: int) -> int:
+        key = (metric.name, labels)
+        if key not in self._known:
+            self._known[key] = self._made(metric, labels, at)
+        return self._known[key]
+
+    def _made(self, metric: text.Metric, labels: str, at: int) -> int:
         self.db.execute(
             "INSERT INTO metric (name, kind, unit, scale, help, help_fr, probe, shipped)"
             " VALUES (?, ?, ?, ?, ?, ?, 'import', '') ON CONFLICT DO NOTHING",
@@ -186,7 +209,7 @@ def _rows(table: Iterator[tuple[int, list[object]]], skipped: list[Skipped]) -> 
     for line, (user, cpu, memory, ram, date) in table:
         name = text.clean(str(user or ""))[:200]
         moment = moment_of(str(date or ""))
-        values = [number_of(cpu), number_of(memory), number_of(ram)]
+        values = [number_of(cpu), number_of(memory, "m"), number_of(ram, "k")]
         if not name:
             skipped.append(Skipped("dataBase", line, "the user is empty"))
         elif moment is None:
@@ -233,23 +256,28 @@ def _levels(table: Iterator[tuple[int, list[object]]], skipped: list[Skipped]) -
     return levels
 
 
-def number_of(value: object) -> float | None:
-    """A number, also one written as text ("1 234,5", "512 KB", "12%"); None when there is none or it is negative."""
+def number_of(value: object, column: str = "") -> float | None:
+    """A number, also one written as text ("1 234,5", "512 KB", "12%"); None when there is none or it is negative.
+
+    `column` is the unit that the column is in, k or m: another one in the text is converted to it.
+    """
     if isinstance(value, (int, float)):
         number = float(value)
     else:
         found = re.fullmatch(
-            r"\s*([0-9]{1,15}(?:[.,][0-9]{1,9})?)\s*(?:%|[kKmM]?[bBoO])?\s*", str(value or "").replace(" ", "")
+            r"([0-9]{1,15}(?:[.,][0-9]{1,9})?)(?:%|([kmg]?)(?:i?[bo])?)", "".join(str(value or "").split()).lower()
         )
         if not found:
             return None
         number = float(found[1].replace(",", "."))
+        if column and found[2]:
+            number *= 1024.0 ** ("kmg".index(found[2]) - "kmg".index(column))
     return number if 0 <= number < 1e15 else None
 
 
 def moment_of(value: str) -> tuple[int, bool] | None:
     """(UTC seconds, whether a time was given) of a Paris date in either form; None when it is not understood."""
-    words = " ".join(value.casefold().translate(_PLAIN).replace("1er", "1").split())
+    words = " ".join(unicodedata.normalize("NFC", value).casefold().translate(_PLAIN).replace("1er", "1").split())
     found = re.fullmatch(
         r"(?:(?:le|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche) )*"
         r"(?:(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})|(?P<d2>\d{1,2})[ /](?P<m2>[a-z]+|\d{1,2})[ /](?P<y2>\d{4}))"
@@ -285,22 +313,24 @@ def _iso(at: int) -> str:
 
 
 def store_alerts(db: sqlite3.Connection, alerts: list[Alert], now: int) -> int:
-    """Alerts that the archive does not know yet, as announced ones (the past is never mailed). Returns how many were new."""
+    """Alerts that the archive does not know yet, as part of the past: never mailed. Returns how many were new."""
+    from archive.certfr import rows, store
+
     new = 0
     for alert in alerts:
+        if rows.row(db, alert.reference) is not None:
+            continue
         kind = "alerte" if "-ALE-" in alert.reference else "avis"
-        status = {True: "open", False: "closed", None: "unknown"}[alert.open]
-        new += db.execute(
-            "INSERT INTO advisory (reference, kind, title, status, first_at, seen_at, url, announced)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (reference) DO NOTHING",
-            (
-                alert.reference,
-                kind,
-                alert.title,
-                status,
-                alert.date,
-                now,
-                f"https://www.cert.ssi.gouv.fr/{kind}/{alert.reference}/",
-            ),
-        ).rowcount
+        store.insert(
+            db,
+            alert.reference,
+            kind,
+            now,
+            url=f"https://www.cert.ssi.gouv.fr/{kind}/{alert.reference}/",
+            title=alert.title,
+            status={True: "open", False: "closed", None: "unknown"}[alert.open],
+            backlog=True,
+        )
+        db.execute("UPDATE advisory SET first_at=? WHERE reference=?", (alert.date, alert.reference))
+        new += 1
     return new

@@ -8,6 +8,7 @@ import sqlite3
 import zlib
 
 DAY = 86_400
+PART = 40  # series that upkeep packs in one transaction: about a third of a second
 
 
 def encode(samples: list[tuple[int, int]]) -> bytes:
@@ -25,8 +26,14 @@ def encode(samples: list[tuple[int, int]]) -> bytes:
 
 
 def decode(blob: bytes) -> list[tuple[int, int]]:
-    """The samples of a blob, as they went in."""
-    raw = zlib.decompress(blob)
+    """The samples of a blob, as they went in. Raises sqlite3.DatabaseError for a damaged one, as for a damaged page."""
+    try:
+        return _decoded(zlib.decompress(blob))
+    except (zlib.error, IndexError) as error:
+        raise sqlite3.DatabaseError(f"a packed day is malformed: {error}") from error
+
+
+def _decoded(raw: bytes) -> list[tuple[int, int]]:
     count, position = _read(raw, 0)
     size, position = _read(raw, position)
     value_position = position + size
@@ -46,24 +53,38 @@ def samples(db: sqlite3.Connection, host: int, series: int, start: int, end: int
     """Packed samples with start <= at <= end, oldest first."""
     rows = db.execute(
         "SELECT data FROM packed WHERE host=? AND series=? AND day BETWEEN ? AND ? ORDER BY day",
-        (host, series, start - start % DAY, end),
+        (host, series, start - start % DAY, end),  # a day's name is its first second
     )
     return [sample for (blob,) in rows for sample in decode(blob) if start <= sample[0] <= end]
 
 
-def pack_day(db: sqlite3.Connection, host: int, day: int) -> int:
+def every(db: sqlite3.Connection, host: int, series: int, start: int, end: int) -> dict[int, int]:
+    """{at: value} of all samples with start <= at <= end, packed or not. What is packed came first, and stays."""
+    found = dict(
+        db.execute(
+            "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=?", (host, start, end, series)
+        ).fetchall()
+    )
+    found.update(samples(db, host, series, start, end))
+    return found
+
+
+def pack_day(db: sqlite3.Connection, host: int, day: int, most: int = 0) -> int:
     """Move one UTC day from `sample` to `packed`, within the caller's transaction. Returns the samples moved.
 
-    A day that was packed before takes in what came late: the two are merged, and the one already packed wins.
+    A day that was packed before takes in what came late: the two are merged, and the one already packed wins. With
+    `most`, only so many series are moved: the caller comes again for the rest.
     """
     moved = 0
     series = db.execute(
-        "SELECT DISTINCT series FROM sample WHERE host=? AND at >= ? AND at < ?", (host, day, day + DAY)
+        "SELECT DISTINCT series FROM sample WHERE host=? AND at >= ? AND at < ? ORDER BY series", (host, day, day + DAY)
     ).fetchall()
-    found: dict[int, list[tuple[int, int]]] = {row[0]: [] for row in series}
+    whole = not 0 < most < len(series)
+    found: dict[int, list[tuple[int, int]]] = {row[0]: [] for row in (series if whole else series[:most])}
+    last = max(found, default=0)
     for ident, at, value in db.execute(
-        "SELECT series, at, value FROM sample WHERE host=? AND at >= ? AND at < ? ORDER BY at",
-        (host, day, day + DAY),
+        "SELECT series, at, value FROM sample WHERE host=? AND at >= ? AND at < ? AND series <= ? ORDER BY at",
+        (host, day, day + DAY, last),
     ):
         found[ident].append((at, value))
     for ident, fresh in found.items():
@@ -75,7 +96,7 @@ def pack_day(db: sqlite3.Connection, host: int, day: int) -> int:
             (host, ident, day, len(ordered), encode(ordered)),
         )
         moved += len(fresh)
-    db.execute("DELETE FROM sample WHERE host=? AND at >= ? AND at < ?", (host, day, day + DAY))
+    db.execute("DELETE FROM sample WHERE host=? AND at >= ? AND at < ? AND series <= ?", (host, day, day + DAY, last))
     return moved
 
 

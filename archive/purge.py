@@ -3,19 +3,22 @@
 The clock is believed only when the data agree with it: a clock that jumped ten years ahead must delete nothing.
 """
 
+import contextlib
 import os
 import shutil
 import sqlite3
 import time
 from typing import NamedTuple
 
-from archive import database, events
+from archive import database, events, read, rollup
 
 DAY = 86_400
 DEFAULT_RETENTION = 400
+MOST_RETENTION = 3650
 FINE_ROLLUPS = 40 * DAY  # 5-minute rollups are kept this long; hours for as long as the samples
 AGREE = 3600  # seconds the clock may be ahead of the newest sample
 TRUSTED_AFTER = DAY  # seconds of uptime that must agree with the clock
+TRUSTED_DAYS = 3  # or, where the machine never runs that long: so many days of the last week with cycles
 MOST_DAYS = 2  # days' worth that one run removes
 
 
@@ -25,58 +28,140 @@ class Purge(NamedTuple):
     refused: str  # why nothing was removed, '' when it was not refused
 
 
+class Removed(NamedTuple):
+    """What one step removed, and whether another may follow."""
+
+    samples: int
+    packed: int
+    more: bool
+
+
 def retention_days(db: sqlite3.Connection) -> int:
+    """How long samples are kept. What is not a number of days from 1 to 3650 counts as the default: never less."""
     row = db.execute("SELECT value FROM setting WHERE name='retention_days'").fetchone()
-    return int(row[0]) if row else DEFAULT_RETENTION
+    said = str(row[0]) if row else ""
+    days = int(said) if said.isascii() and said.isdigit() and len(said) < 6 else 0
+    return days if 1 <= days <= MOST_RETENTION else DEFAULT_RETENTION
 
 
 def distrust(db: sqlite3.Connection, host: int, now: int) -> str:
     """Why the clock is not to be believed for deleting, '' when it is.
 
-    The cycles of the last day of this boot must show clock and /proc/uptime advancing together.
+    Clock and /proc/uptime must have advanced together: for a day of this boot, or, on a machine that is switched off
+    at night, in every boot of the last week, on three days at least.
     """
-    last = db.execute("SELECT at, boot, uptime FROM cycle WHERE host=? ORDER BY at DESC LIMIT 1", (host,)).fetchone()
+    last = read.last_cycle(db, host)
     if last is None:
         return "there is no sample yet"
-    if now > last[0] + AGREE:
-        return f"the clock is {(now - last[0]) // 60} minutes ahead of the newest sample"
-    then = db.execute(
-        "SELECT at, uptime FROM cycle WHERE host=? AND boot=? AND uptime <= ? ORDER BY at DESC LIMIT 1",
-        (host, last[1], last[2] - TRUSTED_AFTER),
-    ).fetchone()
-    if then is None:
+    if now > last.at + AGREE:
+        return f"the clock is {(now - last.at) // 60} minutes ahead of the newest sample"
+    week = db.execute(
+        "SELECT at, boot, uptime FROM cycle WHERE host=? AND at BETWEEN ? AND ?", (host, last.at - 7 * DAY, last.at)
+    ).fetchall()
+    boots: dict[str, list[tuple[float, int]]] = {}
+    for at, boot, uptime in week:
+        boots.setdefault(boot, []).append((uptime, at))
+    this = boots[last.boot]
+    before = max((pair for pair in this if pair[0] <= last.uptime - TRUSTED_AFTER), default=None)
+    if before is not None:
+        return "" if _together([before, (last.uptime, last.at)]) else "the clock was set during the last 24 hours"
+    if len({at // DAY for at, _, _ in week}) < TRUSTED_DAYS:
         return "the machine has not been up for 24 hours yet"
-    if abs((last[0] - then[0]) - (last[2] - then[1])) > 300:
-        return "the clock was set during the last 24 hours"
-    return ""
+    return "" if all(_together(pairs) for pairs in boots.values()) else "the clock was set during the last 24 hours"
+
+
+def _together(pairs: list[tuple[float, int]]) -> bool:
+    """Whether clock and uptime advanced together from the first to the last of one boot's (uptime, at)."""
+    first, last = min(pairs), max(pairs)
+    return abs((last[1] - first[1]) - (last[0] - first[0])) <= 300
 
 
 def purge(db: sqlite3.Connection, host: int, now: int, *, confirmed: bool = False, batch: int = 20_000) -> Purge:
     """Remove what is older than the retention, at most two days' worth unless `confirmed` in the form.
 
-    Commits by itself after each batch, so that no transaction holds the lock for long.
+    Commits by itself after each batch. Who must not hold the writer's lock for as long calls `edge` and `step`.
     """
     reason = distrust(db, host, now)
     if reason:
         return Purge(0, 0, reason)
-    cut = (now - retention_days(db) * DAY) // DAY * DAY
-    if not confirmed:
-        oldest = _oldest(db, host)
-        if oldest is None:
-            return Purge(0, 0, "")
-        cut = min(cut, oldest // DAY * DAY + MOST_DAYS * DAY)
-    samples = _batches(db, "sample", "host=? AND at < ?", (host, cut), batch)
-    packed = _batches(db, "packed", "host=? AND day < ?", (host, cut - DAY + 1), batch)
-    _batches(db, "rollup", "host=? AND at < ?", (host, cut), batch)
-    _batches(db, "rollup", "host=? AND step=300 AND at < ?", (host, now - FINE_ROLLUPS), batch)
-    _batches(db, "cycle", "host=? AND at < ?", (host, cut), batch)
-    _batches(db, "event", "host=? AND at < ?", (host, cut), batch)
-    _batches(db, "fact", "host=? AND gone_at < ?", (host, cut), batch)
-    if samples or packed:
+    cut = edge(db, host, now, confirmed=confirmed)
+    samples = packed = 0
+    more = True
+    while more:
         with database.transaction(db):
-            events.add(db, host, now, "purge", "", f"{samples + packed}")
-    db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+            removed = step(db, host, cut, now, batch)
+        samples, packed, more = samples + removed.samples, packed + removed.packed, removed.more
+    with database.transaction(db):
+        finish(db, host, cut, now, samples + packed)
+    give_back(db)
     return Purge(samples, packed, "")
+
+
+def edge(db: sqlite3.Connection, host: int, now: int, *, confirmed: bool = False) -> int:
+    """Everything before this time may go: the retention's limit, but at most two days' worth at a time."""
+    cut = (now - retention_days(db) * DAY) // DAY * DAY
+    oldest = _oldest(db, host)
+    if confirmed or oldest is None:
+        return cut
+    return min(cut, oldest // DAY * DAY + MOST_DAYS * DAY)
+
+
+def step(db: sqlite3.Connection, host: int, cut: int, now: int, batch: int = 20_000) -> Removed:
+    """One batch of what lies before `cut`, within the caller's transaction: samples first, then the rest."""
+    fine = rollup.forget_fine(db, host, now - FINE_ROLLUPS, now)
+    last = db.execute(
+        "SELECT at FROM sample WHERE host=? AND at < ? ORDER BY at LIMIT 1 OFFSET ?", (host, cut, batch)
+    ).fetchone()
+    before = min(cut, last[0] + 1) if last else cut
+    samples = db.execute("DELETE FROM sample WHERE host=? AND at < ?", (host, before)).rowcount
+    if last:
+        return Removed(samples, 0, True)
+    packed = db.execute(
+        "DELETE FROM packed WHERE rowid IN (SELECT rowid FROM packed WHERE host=? AND day + ? <= ? LIMIT ?)",
+        (host, DAY, cut, max(1, batch // 20)),
+    ).rowcount
+    if packed >= max(1, batch // 20):
+        return Removed(samples, packed, True)
+    left = batch
+    # By series: the key begins with it, so each of these reads only what it removes.
+    for (series,) in db.execute("SELECT id FROM series WHERE host=?", (host,)).fetchall():
+        for span, limit in ((rollup.FINE, max(cut, fine)), (rollup.HOUR, cut)):
+            left -= db.execute(
+                "DELETE FROM rollup WHERE (host, series, step, at) IN (SELECT host, series, step, at FROM rollup"
+                " WHERE host=? AND series=? AND step=? AND at < ? LIMIT ?)",
+                (host, series, span, limit, left),
+            ).rowcount
+            if left <= 0:
+                return Removed(samples, packed, True)
+    return Removed(samples, packed, False)
+
+
+def finish(db: sqlite3.Connection, host: int, cut: int, now: int, removed: int) -> None:
+    """The small tables, and lines of which nothing is left; within the caller's transaction."""
+    for table, key in (("cycle", "at"), ("event", "at"), ("fact", "gone_at")):
+        db.execute(f"DELETE FROM {table} WHERE host=? AND {key} < ?", (host, cut))
+    present = {row[0] for row in db.execute("SELECT DISTINCT series FROM sample WHERE host=?", (host,))}
+    for series, first_at in db.execute("SELECT id, first_at FROM series WHERE host=?", (host,)).fetchall():
+        if series not in present and first_at < cut and not _kept(db, host, series):
+            db.execute("DELETE FROM series WHERE id=?", (series,))
+    if removed:
+        events.add(db, host, now, "purge", "", f"{removed}")
+
+
+def give_back(db: sqlite3.Connection) -> None:
+    """Free pages back to the disk, 8 MB at most; outside a transaction."""
+    # A script is stepped to its end; execute() would stop after the first page.
+    db.executescript("PRAGMA incremental_vacuum(2000)")
+
+
+def _kept(db: sqlite3.Connection, host: int, series: int) -> bool:
+    """Whether anything still speaks of a line. An incident keeps it: its id must not pass to another."""
+    row = db.execute(
+        "SELECT 1 FROM packed WHERE host=?1 AND series=?2 UNION ALL SELECT 1 FROM rollup WHERE host=?1 AND series=?2"
+        " UNION ALL SELECT 1 FROM incident WHERE series=?2 LIMIT 1",
+        (host, series),
+    ).fetchone()
+    return row is not None
 
 
 def preview(db: sqlite3.Connection, host: int, days: int, now: int) -> tuple[int, int]:
@@ -96,27 +181,11 @@ def _oldest(db: sqlite3.Connection, host: int) -> int | None:
     return min((at for at in (plain, packed) if at is not None), default=None)
 
 
-def _batches(db: sqlite3.Connection, table: str, where: str, values: tuple[int, ...], batch: int) -> int:
-    """Delete in small transactions. `table` and `where` are this module's own words."""
-    removed = 0
-    key = {"sample": "at", "packed": "day", "rollup": "at", "cycle": "at", "event": "at", "fact": "gone_at"}[table]
-    while True:
-        edge = db.execute(
-            f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} LIMIT 1 OFFSET ?",
-            (*values, batch),
-        ).fetchone()
-        with database.transaction(db):
-            if edge is None:
-                removed += db.execute(f"DELETE FROM {table} WHERE {where}", values).rowcount
-                return removed
-            removed += db.execute(f"DELETE FROM {table} WHERE {where} AND {key} <= ?", (*values, edge[0])).rowcount
-
-
 def journal(data: str, now: int, days: int = 14, most: int = 64 << 20) -> int:
-    """Compress the journal's past days and drop the oldest beyond `days` or `most` bytes. Returns files dropped.
+    """Compress the journal's past days; keep the newest `days` of those there are, and `most` bytes. Returns files dropped.
 
     A day is a folder of texts until it is over, then one .xz of all of them (their end marks and the xz checksum tell
-    a damaged one).
+    a damaged one). Days are counted, not dated: a clock that jumped ahead makes none of them old.
     """
     folder = os.path.join(data, "journal")
     try:
@@ -127,35 +196,39 @@ def journal(data: str, now: int, days: int = 14, most: int = 64 << 20) -> int:
     for name in names:
         if os.path.isdir(os.path.join(folder, name)) and name < today:
             _compress(folder, name)
-    kept = sorted(name for name in os.listdir(folder) if name.endswith(".xz"))
-    oldest = time.strftime("%Y-%m-%d", time.gmtime(now - days * DAY))
-    total = sum(os.path.getsize(os.path.join(folder, name)) for name in kept)
-    dropped = 0
+    kept = sorted((name for name in os.listdir(folder) if name.endswith(".xz")), reverse=True)
+    kept = [name for name in kept if not name.startswith(".")]
+    newest = sorted({name[:10] for name in kept}, reverse=True)[:days]
+    total = dropped = 0
     for name in kept:
-        if name[:10] >= oldest and total <= most:
-            break
-        total -= os.path.getsize(os.path.join(folder, name))
-        os.unlink(os.path.join(folder, name))
-        dropped += 1
+        total += os.path.getsize(os.path.join(folder, name))
+        if name[:10] not in newest or total > most:
+            os.unlink(os.path.join(folder, name))
+            dropped += 1
     return dropped
 
 
 def _compress(folder: str, day: str) -> None:
-    """One day's folder -> one .xz, whole before the folder goes. Texts that came late make a second file."""
+    """One day's folder -> one .xz, whole before the texts go. Texts that came late make a second file."""
     import lzma
 
     source = os.path.join(folder, day)
+    names = sorted(os.listdir(source))
     target = os.path.join(folder, f"{day}.txt.xz")
     number = 1
     while os.path.exists(target):
         number += 1
         target = os.path.join(folder, f"{day}.{number}.txt.xz")
-    aside = os.path.join(folder, f".{day}.xz.new")
-    with lzma.open(aside, "wb", preset=2) as out:
-        for name in sorted(os.listdir(source)):
-            with open(os.path.join(source, name), "rb") as file:
-                shutil.copyfileobj(file, out)
-    with open(aside, "rb") as file:
-        os.fsync(file.fileno())
-    os.rename(aside, target)
-    shutil.rmtree(source)
+    if names:
+        aside = os.path.join(folder, f".{day}.xz.new")
+        with lzma.open(aside, "wb", preset=2) as out:
+            for name in names:
+                with open(os.path.join(source, name), "rb") as file:
+                    shutil.copyfileobj(file, out)
+        database.sync(aside)
+        os.rename(aside, target)
+        database.sync(folder)
+    for name in names:
+        os.unlink(os.path.join(source, name))
+    with contextlib.suppress(OSError):  # a text came in meanwhile: it is compressed next time
+        os.rmdir(source)

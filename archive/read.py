@@ -8,9 +8,9 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from archive import pack
+from archive import pack, rollup
 
-ROLLED = (300, 3600)
+ROLLED = (rollup.FINE, rollup.HOUR)
 
 
 class Metric(NamedTuple):
@@ -89,6 +89,7 @@ class Host(NamedTuple):
     first_at: int
 
 
+_CYCLE = "at, boot, uptime, lag, probes, failed, samples"
 _METRIC = "m.id, m.name, m.kind, m.unit, m.scale, m.help, m.help_fr, m.probe, m.shipped"
 
 
@@ -130,56 +131,35 @@ def latest(db: sqlite3.Connection, host: int, within: int = 0) -> dict[int, Samp
         within = (int(rarest) + 3) * rhythm(db, host)
     rows = db.execute(
         "SELECT x.series, x.at, s.value, m.scale FROM"
-        " (SELECT series, max(at) AS at FROM sample WHERE host=? AND at >= ? GROUP BY series) x"
+        " (SELECT series, max(at) AS at FROM sample WHERE host=? AND at BETWEEN ? AND ? GROUP BY series) x"
         " JOIN sample s ON s.host=? AND s.at = x.at AND s.series = x.series"
         " JOIN series r ON r.id = x.series JOIN metric m ON m.id = r.metric",
-        (host, newest.at - within, host),
+        (host, newest.at - within, newest.at, host),
     )
     return {row[0]: Sample(row[1], row[2] / row[3]) for row in rows}
 
 
 def samples(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> list[Sample]:
     """Every sample with start <= at <= end, oldest first, packed days included."""
-    found = dict(pack.samples(db, host, line.id, start, end))
-    rows = db.execute(
-        "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=?",
-        (host, start, end, line.id),
-    )
-    found.update(rows.fetchall())
+    found = pack.every(db, host, line.id, start, end)
     return [Sample(at, value / line.metric.scale) for at, value in sorted(found.items())]
 
 
 def points(db: sqlite3.Connection, host: int, line: Series, start: int, end: int, step: int) -> list[Point]:
     """Least, greatest and mean of each span of `step` seconds in [start, end), oldest first.
 
-    `start` is moved down to a multiple of `step`. Rolled-up spans are read where `step` is a multiple of one; what is
-    not rolled up yet is read from the samples.
+    `start` is moved down and `end` up to a multiple of `step`, so that every span is whole. Rolled-up spans are read
+    where `step` is a multiple of one; what is not rolled up (yet, or any more) is read from the samples.
     """
     start -= start % step
+    end += -end % step
     rolled = max((span for span in ROLLED if step % span == 0), default=0)
-    spans: dict[int, tuple[int, int, int, int]] = {}
-    raw_from = start
-    if rolled:
-        rows = db.execute(
-            "SELECT at - at % ?, min(least), max(greatest), sum(sum), sum(count) FROM rollup"
-            " WHERE host=? AND series=? AND step=? AND at >= ? AND at < ? GROUP BY 1 ORDER BY 1",
-            (step, host, line.id, rolled, start, end),
-        )
-        for at, least, greatest, total, count in rows:
-            spans[at] = (least, greatest, total, count)
-        raw_from = max(start, rolled_until(db, host))
-    raw_rows: list[tuple[int, int]] = pack.samples(db, host, line.id, raw_from, end - 1) if not rolled else []
-    raw_rows += db.execute(
-        "SELECT at, value FROM sample WHERE host=? AND at >= ? AND at < ? AND series=?",
-        (host, raw_from, end, line.id),
-    ).fetchall()
-    for at, value in raw_rows:
-        span = at - at % step
-        if span in spans:
-            least, greatest, total, count = spans[span]
-            spans[span] = (min(least, value), max(greatest, value), total + value, count + 1)
-        else:
-            spans[span] = (value, value, value, 1)
+    spans: dict[int, tuple[int, int, float, int]] = {}
+    for least, greatest, total, count, at in _rolled(db, host, line.id, start, end, rolled, step) if rolled else ():
+        _merge(spans, at - at % step, least, greatest, total, count)
+    for first, last in _unrolled(db, host, start, end, rolled):
+        for at, value in pack.every(db, host, line.id, first, last - 1).items():
+            _merge(spans, at - at % step, value, value, value, 1)
     scale = line.metric.scale
     return [
         Point(at, total / count / scale, least / scale, greatest / scale, count)
@@ -187,17 +167,69 @@ def points(db: sqlite3.Connection, host: int, line: Series, start: int, end: int
     ]
 
 
+def _merge(
+    spans: dict[int, tuple[int, int, float, int]], at: int, least: int, greatest: int, total: float, count: int
+) -> None:
+    if at in spans:
+        known = spans[at]
+        spans[at] = (min(known[0], least), max(known[1], greatest), known[2] + total, known[3] + count)
+    else:
+        spans[at] = (least, greatest, total, count)
+
+
+def _rolled(
+    db: sqlite3.Connection, host: int, series: int, start: int, end: int, rolled: int, step: int
+) -> list[tuple[int, int, float, int, int]]:
+    """(least, greatest, sum, count, at) from the rollups of `rolled` seconds, but for the hours that are not good.
+
+    Put together by `step` in the database where no hour is late: a year is 8,760 rows.
+    """
+    late = [hour for hour in rollup.late_hours(db, host) if start - rollup.HOUR < hour < end]
+    first = max(start, rollup.fine_from(db, host)) if rolled == rollup.FINE else start
+    last = min(end, rolled_until(db, host))
+    if late:
+        rows = db.execute(
+            "SELECT least, greatest, sum, count, at FROM rollup WHERE host=? AND series=? AND step=?"
+            " AND at >= ? AND at < ?",
+            (host, series, rolled, first, last),
+        )
+        bad = set(late)
+        return [row for row in rows if row[4] - row[4] % rollup.HOUR not in bad]
+    # total(): a sum of sums may pass what an INTEGER holds.
+    return db.execute(
+        "SELECT min(least), max(greatest), total(sum), sum(count), min(at) FROM rollup"
+        " WHERE host=? AND series=? AND step=? AND at >= ? AND at < ? GROUP BY at - at % ?",
+        (host, series, rolled, first, last, step),
+    ).fetchall()
+
+
+def _unrolled(db: sqlite3.Connection, host: int, start: int, end: int, rolled: int) -> list[tuple[int, int]]:
+    """The spans [from, to) of [start, end) that must be read from the samples."""
+    if not rolled:
+        return [(start, end)]
+    first = min(end, max(start, rollup.fine_from(db, host))) if rolled == rollup.FINE else start
+    last = max(first, min(end, rolled_until(db, host)))
+    found = [(start, first), (last, end)]
+    for hour in rollup.late_hours(db, host):
+        found.append((max(first, hour), min(last, hour + rollup.HOUR)))
+    return [(a, b) for a, b in found if a < b]
+
+
 def rolled_until(db: sqlite3.Connection, host: int) -> int:
     """Samples before this time stand in `rollup` (a multiple of 3600; 0 when nothing was rolled up)."""
-    row = db.execute("SELECT value FROM setting WHERE name=?", (f"rolled_until.{host}",)).fetchone()
-    return int(row[0]) if row else 0
+    return rollup.until_of(db, host)
 
 
 def last_cycle(db: sqlite3.Connection, host: int) -> Cycle | None:
+    """The machine's last cycle. Told by boot and uptime when it was archived (archive/loading.py), not by the clock
+    alone: one that ran ahead and came back leaves rows in the future."""
     row = db.execute(
-        "SELECT at, boot, uptime, lag, probes, failed, samples FROM cycle WHERE host=? ORDER BY at DESC LIMIT 1",
+        f"SELECT {_CYCLE} FROM cycle WHERE host=?1"
+        " AND at = (SELECT json_extract(raw, '$.at') FROM counter WHERE host=?1)",
         (host,),
     ).fetchone()
+    if row is None:
+        row = db.execute(f"SELECT {_CYCLE} FROM cycle WHERE host=? ORDER BY at DESC LIMIT 1", (host,)).fetchone()
     return Cycle(*row) if row else None
 
 
@@ -209,7 +241,10 @@ def cycles(db: sqlite3.Connection, host: int, start: int, end: int) -> list[int]
 
 def rhythm(db: sqlite3.Connection, host: int) -> int:
     """Seconds between cycles, as measured: the median of the last 15 intervals; 60 while there are too few."""
-    rows = db.execute("SELECT at FROM cycle WHERE host=? ORDER BY at DESC LIMIT 16", (host,)).fetchall()
+    newest = last_cycle(db, host)
+    rows = db.execute(
+        "SELECT at FROM cycle WHERE host=? AND at <= ? ORDER BY at DESC LIMIT 16", (host, newest.at if newest else 0)
+    ).fetchall()
     gaps = sorted(a[0] - b[0] for a, b in itertools.pairwise(rows))
     # The first two cycles stand a second apart (a first page with figures): not a rhythm.
     gaps = [gap for gap in gaps if gap >= 20]

@@ -5,62 +5,93 @@ Loading knows by (host, time) what it has already, so a text that is in the back
 
 import lzma
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from archive import database, load, rollup, spool
 
-END = b"\n# VIGIE lines="
+_END = re.compile(rb"^# VIGIE lines=.*\n", re.MULTILINE)
+BATCH = 60  # cycles in one transaction
 
 
-def texts(data: str) -> Iterator[tuple[str, bytes]]:
-    """(where, bytes) of every cycle in the journal, oldest first. A damaged day gives what could be read of it."""
+class Text(NamedTuple):
+    """One text of the journal; `problem` says why it could not be read."""
+
+    where: str
+    raw: bytes
+    problem: str
+
+
+def texts(data: str) -> Iterator[Text]:
+    """Every cycle in the journal, oldest day first. A damaged day gives what could be read of it."""
     folder = os.path.join(data, "journal")
     if not os.path.isdir(folder):
         return
-    for day in sorted(os.listdir(folder)):
+    # 2026-11-22.txt.xz was made before 2026-11-22.2.txt.xz, whose texts came late.
+    for day in sorted(os.listdir(folder), key=lambda name: (name[:10], len(name), name)):
         path = os.path.join(folder, day)
+        if day.startswith("."):
+            continue
         if day.endswith(".xz"):
-            yield from ((f"{path}, text {number}", raw) for number, raw in enumerate(_split(_unpacked(path)), 1))
-        elif os.path.isdir(path) and not day.startswith("."):
+            yield from _of_archive(path)
+        elif os.path.isdir(path):
             for name in sorted(os.listdir(path)):
-                yield os.path.join(path, name), spool.read(os.path.join(path, name))
+                where = os.path.join(path, name)
+                try:
+                    yield Text(where, spool.read(where), "")
+                except (spool.SpoolError, OSError) as error:
+                    yield Text(where, b"", str(error))
 
 
-def _unpacked(path: str) -> bytes:
-    """As much of a compressed day as is whole: a torn tail is tolerated."""
+def _of_archive(path: str) -> Iterator[Text]:
+    raw, problem = _unpacked(path)
+    start = 0
+    for number, mark in enumerate(_END.finditer(raw), 1):
+        yield Text(f"{path}, text {number}", raw[start : mark.end()], "")
+        start = mark.end()
+    if problem or start < len(raw):
+        yield Text(path, b"", problem or "its end is missing")
+
+
+def _unpacked(path: str) -> tuple[bytes, str]:
+    """As much of a compressed day as is whole, and what is wrong with the rest."""
     found = bytearray()
-    with open(path, "rb") as file:
-        reader = lzma.LZMADecompressor()
-        try:
+    try:
+        with open(path, "rb") as file:
+            reader = lzma.LZMADecompressor()
             while not reader.eof and (chunk := file.read(1 << 16)):
                 found += reader.decompress(chunk)
-        except lzma.LZMAError:
-            pass
-    return bytes(found)
-
-
-def _split(raw: bytes) -> Iterator[bytes]:
-    """A day's text -> its cycles: each ends with its end mark."""
-    start = 0
-    while (mark := raw.find(END, start)) >= 0:
-        end = raw.find(b"\n", mark + len(END))
-        end = len(raw) if end < 0 else end + 1
-        yield raw[start:end]
-        start = end
+    except (lzma.LZMAError, OSError) as error:
+        return bytes(found), str(error)
+    return bytes(found), "" if reader.eof else "its end is missing"
 
 
 def replay(data: str, db: sqlite3.Connection, now: int, host: int = 1) -> tuple[int, list[str]]:
-    """Load the whole journal into `db`. Returns (cycles that were new, texts that could not be read with the reason)."""
-    new, refused = 0, []
-    for where, raw in texts(data):
+    """Load the whole journal into `db`. Returns (cycles that were new, texts that could not be read with the reason).
+
+    When a text was archived is not known any more, so no cycle_lag_seconds comes back.
+    """
+    new = 0
+    refused: list[str] = []
+    waiting: list[spool.Cycle] = []
+    for where, raw, problem in texts(data):
         try:
-            cycle = spool.parse(raw)
+            if problem:
+                raise spool.SpoolError(problem)
+            waiting.append(spool.parse(raw))
         except spool.SpoolError as error:
             refused.append(f"{where}: {error}")
-            continue
-        with database.transaction(db):
-            if load.Loading(db, host, cycle, now).run():
-                new += 1
-                rollup.mark_late(db, host, cycle.at, now)
-    return new, refused
+        if len(waiting) >= BATCH:
+            new += _store(db, host, waiting, now)
+            waiting = []
+    return new + _store(db, host, waiting, now), refused
+
+
+def _store(db: sqlite3.Connection, host: int, cycles: list[spool.Cycle], now: int) -> int:
+    """Returns how many were new."""
+    with database.transaction(db):
+        done = [loaded for cycle in cycles if (loaded := load.Loading(db, host, cycle, None).run())]
+        rollup.mark_late_hours(db, host, [loaded.at for loaded in done], now)
+    return len(done)

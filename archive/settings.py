@@ -202,18 +202,21 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def _parse_file(text: str, path: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip()
-        if not line or line.startswith("#"):
+        line = raw.removesuffix("\r")
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
         where = f"{path}, line {number}"
-        if not equals or name != name.strip():
-            raise SettingsError(f"{where}: {line!r} is not of the form KEY=value")
-        value = value.strip()
+        # Bash, cron and systemd read the file too: a space that one takes and another does not would be two settings.
+        if not equals or name != name.strip() or value != value.strip():
+            shown = "(hidden)" if "PASSWORD" in line.upper() else repr(line)
+            raise SettingsError(f"{where}: {shown} is not of the form KEY=value, without spaces around the =")
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         if name in ENVIRONMENT_ONLY:
             raise SettingsError(f"{where}: {name} is taken from the environment alone; take the line out")
+        if name in found:
+            raise SettingsError(f"{where}: {name} stands already in {found[name][1].rpartition(', ')[2]}: keep one")
         found[name] = (value, where)
     return found
 
@@ -225,7 +228,9 @@ def _settings(given: Mapping[str, tuple[str, str]], root: str) -> Settings:
             raise SettingsError(f"{given[name][1]}: {name} is not a setting of Vigie{_nearest(name)}")
     for name, setting in KNOWN.items():
         value, where = given.get(name, (setting.default, "the default"))
-        if "\x00" in value or "\n" in value:
+        if not value and name in ("VIGIE_DATA", "VIGIE_PROBES"):
+            value = setting.default  # as ${VIGIE_DATA:-data} in run_all.sh; never the project's own folder
+        if any(c < " " or "\x7f" <= c < "\xa0" for c in value):
             raise SettingsError(f"{where}: {name} holds a control character")
         try:
             values[name] = setting.parse(value)
@@ -283,7 +288,8 @@ def _password(given: Mapping[str, tuple[str, str]], password: str, path: str) ->
         with open(_absolute(path), encoding="utf-8") as file:
             return file.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{given['VIGIE_SMTP_PASSWORD_FILE'][1]}: {path}: cannot be read: {error}") from error
+        where = given["VIGIE_SMTP_PASSWORD_FILE"][1]
+        raise SettingsError(f"{where}: VIGIE_SMTP_PASSWORD_FILE={path}: cannot be read: {error}") from error
 
 
 def _machine_timezone(root: str) -> str:

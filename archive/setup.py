@@ -22,7 +22,7 @@ def machine_hash(root: str) -> str:
 
 
 def run(config: settings.Settings, now: int) -> None:
-    """1. Refuse a data folder that others can enter. 2. Back up before a migration. 3. Create or migrate."""
+    """1. Close the data folder to others. 2. Back up before a migration. 3. Create or migrate."""
     os.makedirs(config.data, mode=0o700, exist_ok=True)
     if os.stat(config.data).st_mode & 0o007:
         os.chmod(config.data, 0o700)

@@ -60,17 +60,19 @@ class ProbeText(NamedTuple):
 
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+# One way only to read a run of digits: `[0-9]+\.?[0-9]*` would try 8,000 digits in 32 million ways.
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SAMPLE = re.compile(rf"({_NAME})(?:\{{(.*)\}})?[ \t]+({_NUMBER}|[+-]?[Ii]nf|NaN)(?:[ \t]+[+-]?[0-9]+)?[ \t]*")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"[ \t]*(?:,[ \t]*|$)')
 _LEVEL = re.compile(rf"({_NAME}) ([<>]) ({_NUMBER})(?: and ({_NAME}) ([<>]) ({_NUMBER}))?")
 _ESCAPE = re.compile(r"\\(.)")
-_CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), 127]}
-# Marks that turn the reading direction would make one name look like another.
+_CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), *range(0x7F, 0xA0)]}
+# Marks that turn the reading direction, or cannot be seen, would make one name look like another.
 _CONTROL |= {
     code: f"\\u{code:04x}"
-    for code in [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029, 0x85]
+    for code in [0x061C, 0x180E, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
 }
+_LABEL_LENGTH = 500
 
 
 def parse(raw: bytes) -> ProbeText:
@@ -99,7 +101,7 @@ class _Reader:
         self.off: set[str] = set()
         self.every = 1
         self.unavailable = ""
-        self.lines: list[tuple[str, Labels, float]] = []
+        self.lines: list[tuple[str, str, Labels, float]] = []  # name, labels as written, labels, value
 
     def read(self, text: str) -> ProbeText:
         for number, raw in enumerate(text.split("\n"), 1):
@@ -155,18 +157,23 @@ class _Reader:
         found = _SAMPLE.fullmatch(line)
         if not found:
             raise ValueError('expected `name{label="value"} number`')
-        self.lines.append((found[1], _labels(found[2]) if found[2] else (), float(found[3])))
+        written = found[2] or ""
+        self.lines.append((found[1], written, _labels(written), float(found[3])))
 
     def whole(self) -> ProbeText:
         metrics: dict[str, Metric] = {}
         samples: list[Sample] = []
         facts: list[tuple[str, Labels]] = []
         rejected = 0
-        seen = set()
-        for name, labels, value in self.lines:
+        seen: dict[tuple[str, Labels], str] = {}
+        for name, written, labels, value in self.lines:
             if (name, labels) in seen:
-                raise TextError(f"{name}{dict(labels)}: stands twice")
-            seen.add((name, labels))
+                if seen[name, labels] == written:
+                    raise TextError(f"{name}{dict(labels)}: stands twice")
+                # Two names that differ only in what was cleaned: whoever chose them must not silence the probe.
+                rejected += 1
+                continue
+            seen[name, labels] = written
             metric = metrics.get(name) or metrics.setdefault(name, self.metric(name))
             if metric.kind == "info":
                 facts.append((name, labels))
@@ -191,6 +198,10 @@ class _Reader:
             return None
         if warn and crit and warn[0] != crit[0]:
             raise TextError(f"{name}: WARN and CRIT point in two directions")
+        if warn and crit and (crit[1] < warn[1] if warn[0] else crit[1] > warn[1]):
+            raise TextError(f"{name}: the CRIT level {crit[1]:g} comes before the WARN level {warn[1]:g}")
+        if warn and crit and warn[2] and warn[2:] != crit[2:]:
+            raise TextError(f"{name}: the second condition of WARN must stand in CRIT too")
         second = crit if crit and crit[2] else warn if warn and warn[2] else None
         return Shipped(
             above=first[0],
@@ -208,7 +219,20 @@ class _Reader:
 
 def clean(text: str) -> str:
     """One line that looks like what it is: control characters and direction marks are shown, not obeyed."""
-    return text.translate(_CONTROL).strip()
+    return _visible(text).strip()
+
+
+def _visible(text: str) -> str:
+    return text.translate(_CONTROL)
+
+
+def _short(text: str) -> str:
+    """Cut, so that a name of 10 KB neither fills the database nor breaks a page; two long names stay two."""
+    if len(text) <= _LABEL_LENGTH:
+        return text
+    import hashlib
+
+    return f"{text[: _LABEL_LENGTH - 9]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _labels(body: str) -> Labels:
@@ -220,8 +244,7 @@ def _labels(body: str) -> Labels:
             raise ValueError('expected labels of the form name="value"')
         if match[1] in found:
             raise ValueError(f"label {match[1]} stands twice")
-        # Cut, so that a name of 10 KB neither fills the database nor breaks a page.
-        found[match[1]] = clean(_ESCAPE.sub(_unescape, match[2]))[:500]
+        found[match[1]] = _short(_visible(_ESCAPE.sub(_unescape, match[2])))
         position = match.end()
     return tuple(sorted(found.items()))
 
@@ -231,13 +254,13 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def _finite(number: str) -> float:
-    value = float(number)
+    value = float(number) if re.fullmatch(_NUMBER, number) else float("nan")
     if not float("-inf") < value < float("inf"):
-        raise ValueError(f"{number} is not a finite number")
+        raise ValueError(f"{number[:40]!r} is not a finite number")
     return value
 
 
 def _whole(number: str, of: str, most: int) -> int:
-    if not (number.isascii() and number.isdigit()) or int(number) > most:
+    if not re.fullmatch("[0-9]{1,9}", number) or int(number) > most:
         raise ValueError(f"expected a whole number of {of}, at most {most}")
     return int(number)

@@ -1,82 +1,143 @@
 """Upkeep: what is done once an hour or once a day, beside the minute's path, in steps that hold nothing up.
 
-Hourly: rollups, the checkpoint. Daily: pack past days, purge, compress the journal, back up and verify, quick_check.
+Hourly: rollups, the checkpoint, the reserve. Daily: back up and verify, pack past days, purge, compress the journal,
+quick_check. Each step takes the writer's lock for itself and lets the minute's path in between.
 """
 
 import os
+import shutil
 import sqlite3
 import sys
 import time
 from collections.abc import Callable
 
-from archive import backup, clock, database, events, load, pack, purge, rollup, settings
+from archive import backup, clock, database, dues, events, evidence, load, outbox, pack, purge, read, rollup, settings
 
 Step = Callable[[sqlite3.Connection], bool]
 
 DAY = 86_400
 PACK_AFTER = 2 * DAY  # samples younger than this stay as rows: the last hours of any time zone's yesterday
 BACKUP_AT = 2 * 3600 + 1800  # seconds after 00:00 UTC
+WAL_LIMIT = 64 << 20  # bytes: more than this after a checkpoint, and a reader has been open for days
+RESERVE_ROOM = 8 * database.RESERVE_BYTES  # the reserve is set aside again when there is so much room
 
 
 def due(data: str, db: sqlite3.Connection, now: int) -> bool:
-    """Whether an hour or a day has passed since the last upkeep. Cheap: asked every minute."""
+    """Whether an hour or a day has passed since the last upkeep."""
     del data  # what is due stands in the database
-    row = db.execute("SELECT value FROM setting WHERE name='upkeep_at'").fetchone()
-    last = int(row[0]) if row else 0
-    return now >= last + 3600 or now < last - 3600 or (now - 180) // 3600 > (last - 180) // 3600
+    return dues.upkeep(db, now)
 
 
 def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
     """All that is due. Returns what went wrong, one line each; what can be done is done."""
     errors: list[str] = []
-    with database.writer(config.data, 30.0) as db:
-        _remember(db, "upkeep_at", now)
-    _repeat(config.data, lambda db: rollup.roll(db, host, now))
-    with database.writer(config.data, 30.0) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    with database.reader(config.data) as db:
-        last_day = int(_setting(db, "upkeep_day", "0"))
-    if (now - BACKUP_AT) // DAY <= last_day:
-        return errors
-    _daily(config, now, host, errors)
-    with database.writer(config.data, 30.0) as db:
-        _remember(db, "upkeep_day", (now - BACKUP_AT) // DAY)
+    data = config.data
+    with database.writer(data, 30.0) as db:
+        _remember(db, "upkeep_at", now, now)
+    _repeat(data, lambda db: rollup.roll(db, host, now, _hours(db, host)))
+    _checkpoint(data, errors)
+    if shutil.disk_usage(data).free > RESERVE_ROOM:
+        database.make_reserve(data)
+    today = (now - BACKUP_AT) // DAY
+    if _is_new_day(data, "backup_day", today):
+        _back_up(config, now, host, today, errors)
+    if _is_new_day(data, "upkeep_day", today):
+        _repeat(data, lambda db: _pack_one(db, host, now))
+        _purge(data, now, host)
+        purge.journal(data, now)
+        _quick_check(data, now, errors)
+        with database.writer(data, 30.0) as db:
+            _remember(db, "upkeep_day", today, now)
     return errors
 
 
-def _daily(config: settings.Settings, now: int, host: int, errors: list[str]) -> None:
+def _hours(db: sqlite3.Connection, host: int) -> int:
+    """Hours rolled up in one transaction: so many that it takes about a third of a second."""
+    lines = int(db.execute("SELECT count(*) FROM series WHERE host=?", (host,)).fetchone()[0])
+    return max(1, min(48, 1200 // max(1, lines)))
+
+
+def _is_new_day(data: str, name: str, today: int) -> bool:
+    """Whether this day's work is still to do. A day after tomorrow is not believed: the clock was ahead when it was set."""
+    with database.reader(data) as db:
+        said = read.setting(db, name)
+    last = int(said) if said.isascii() and said.isdigit() else -1
+    return not today <= last <= today + 1
+
+
+def _checkpoint(data: str, errors: list[str]) -> None:
+    with database.writer(data, 30.0) as db:
+        db.execute("PRAGMA busy_timeout=500")  # a page being read is not waited for: the minute's path would wait too
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    path = os.path.join(data, f"{database.NAME}-wal")
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    if size > WAL_LIMIT:
+        errors.append(f"{path}: has {size >> 20} MB; a program has kept the database open for long: see fuser {path!r}")
+
+
+def _back_up(config: settings.Settings, now: int, host: int, today: int, errors: list[str]) -> None:
+    """Tried again an hour later when it fails."""
     try:
         made = backup.make(config.data, config.backup_dir, now)
-        with database.writer(config.data, 30.0) as db, database.transaction(db):
-            events.add(db, host, now, "backup", os.path.basename(made.path), str(made.bytes))
-            _remember(db, "backup_at", now)
-            _remember(db, "backup_error", "")
     except (backup.BackupError, database.DatabaseError) as error:
         errors.append(str(error))
         with database.writer(config.data, 30.0) as db:
-            _remember(db, "backup_error", str(error))
-    _repeat(config.data, lambda db: _pack_one(db, host, now))
-    with database.writer(config.data, 30.0) as db:
-        purged = purge.purge(db, host, now)
-        _remember(db, "purge_refused", purged.refused)
-        verdict = db.execute("PRAGMA quick_check").fetchone()[0]
-        _remember(db, "quick_check", verdict)
-        if verdict != "ok":
-            errors.append(f"{os.path.join(config.data, database.NAME)}: {verdict}; type: ./vigie restore")
-    purge.journal(config.data, now)
+            _remember(db, "backup_error", str(error), now)
+        return
+    with database.writer(config.data, 30.0) as db, database.transaction(db):
+        events.add(db, host, now, "backup", os.path.basename(made.path), str(made.bytes))
+        _remember(db, "backup_at", now, now)
+        _remember(db, "backup_error", "", now)
+        _remember(db, "backup_day", today, now)
 
 
 def _pack_one(db: sqlite3.Connection, host: int, now: int) -> bool:
-    """Pack the oldest day that is due and rolled up. True when it packed one (there may be another)."""
+    """Pack a part of the oldest day that is due and rolled up. True when it packed one (there may be another)."""
     oldest = db.execute("SELECT min(at) FROM sample WHERE host=?", (host,)).fetchone()[0]
     if oldest is None:
         return False
     day = oldest // DAY * DAY
-    rolled = int(_setting(db, f"rolled_until.{host}", "0"))
-    if day + DAY > min(now - PACK_AFTER, rolled):
+    if day + DAY > min(now - PACK_AFTER, rollup.until_of(db, host)):
         return False
-    pack.pack_day(db, host, day)
+    if any(day <= hour < day + DAY for hour in rollup.late_hours(db, host)):
+        return False  # rolled up again first: the next upkeep packs it
+    pack.pack_day(db, host, day, pack.PART)
     return True
+
+
+def _purge(data: str, now: int, host: int) -> None:
+    with database.writer(data, 30.0) as db:
+        reason = purge.distrust(db, host, now)
+        _remember(db, "purge_refused", reason, now)
+        cut = purge.edge(db, host, now)
+    if reason:
+        return
+    removed = 0
+
+    def step(db: sqlite3.Connection) -> bool:
+        nonlocal removed
+        done = purge.step(db, host, cut, now)
+        removed += done.samples + done.packed
+        return done.more
+
+    _repeat(data, step)
+    with database.writer(data, 30.0) as db:
+        limit = now - purge.retention_days(db) * DAY
+        with database.transaction(db):
+            purge.finish(db, host, cut, now, removed)
+            outbox.purge(db, limit)
+            evidence.purge(db, limit)
+        purge.give_back(db)
+
+
+def _quick_check(data: str, now: int, errors: list[str]) -> None:
+    """Under no lock: a reader's snapshot is whole."""
+    with database.reader(data) as db:
+        verdict = database.quick_check(db)
+    if verdict != "ok":
+        errors.append(f"{os.path.join(data, database.NAME)}: {verdict}; type: ./vigie restore")
+    with database.writer(data, 30.0) as db:
+        _remember(db, "quick_check", verdict, now)
 
 
 def _repeat(data: str, step: Step) -> None:
@@ -89,17 +150,12 @@ def _repeat(data: str, step: Step) -> None:
             time.sleep(0.05)
 
 
-def _remember(db: sqlite3.Connection, name: str, value: int | str) -> None:
+def _remember(db: sqlite3.Connection, name: str, value: int | str, now: int) -> None:
     db.execute(
         "INSERT INTO setting VALUES (?, ?, ?, 'upkeep') ON CONFLICT (name)"
         " DO UPDATE SET value=excluded.value, updated_at=excluded.updated_at",
-        (name, str(value), clock.now()),
+        (name, str(value), now),
     )
-
-
-def _setting(db: sqlite3.Connection, name: str, default: str) -> str:
-    row = db.execute("SELECT value FROM setting WHERE name=?", (name,)).fetchone()
-    return str(row[0]) if row else default
 
 
 def main() -> int:

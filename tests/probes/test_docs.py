@@ -21,7 +21,9 @@ def test_the_example_is_a_probe_from_the_moment_it_is_executable(tmp_path):
     env = {"PATH": SYSTEM, "VIGIE_PROBES": str(folder), "VIGIE_DATA": str(tmp_path / "data")}
     subprocess.run([PROBES / "run.sh"], env=env, check=True)
     (spool,) = (tmp_path / "data/spool").glob("*.prom")
-    assert re.match(r"# VIGIE probe=files status=ok seconds=[\d.]+ uptime=[\d.]+\n# HELP files_open Open files\n", spool.read_text())
+    assert re.match(
+        r"# VIGIE probe=files status=ok seconds=[\d.]+ uptime=[\d.]+\n# HELP files_open Open files\n", spool.read_text()
+    )
     nowhere = subprocess.run(
         [probe], env={"PATH": SYSTEM, "VIGIE_ROOT": str(ROOT)}, capture_output=True, encoding="utf-8", check=False
     )

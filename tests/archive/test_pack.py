@@ -1,0 +1,175 @@
+"""Days past in blobs: lossless, small, and patient with what comes late."""
+
+import math
+import random
+import sqlite3
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from archive import database, pack, read
+from tests import cycles
+from tests.conftest import NOW
+from tests.cycles import dump
+
+DAY = 86_400
+MIDNIGHT = NOW - NOW % DAY
+INT64 = 2**63 - 1
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.integers(0, 2**40), st.integers(-INT64, INT64), max_size=60).map(lambda d: sorted(d.items())))
+@example([])
+@example([(0, INT64), (1, -INT64), (2**40, INT64)])
+@example([(5, 0)])
+def test_what_is_packed_comes_back(samples):
+    assert pack.decode(pack.encode(samples)) == samples
+
+
+@given(st.integers(0, 200), st.integers(1, 255))
+def test_d09_a_damaged_day_is_damage_never_other_numbers(place, change):
+    whole = [(MIDNIGHT + n * 60, n * n % 97) for n in range(200)]
+    blob = bytearray(pack.encode(whole))
+    blob[place % len(blob)] ^= change
+
+    try:
+        found = pack.decode(bytes(blob))
+    except sqlite3.DatabaseError:
+        return
+    assert found == whole  # a bit that carries nothing
+
+
+def test_d09_a_damaged_day_is_said_with_the_way_out(data):
+    cycles.archive(data, MIDNIGHT, {"load": "load_average 1\n"})
+    pack_it(data)
+    with database.writer(data) as db:
+        db.execute("UPDATE packed SET data=x'00'")
+
+    with pytest.raises(database.Damaged, match=r"\./vigie restore"):
+        lines(data)
+
+
+def year_like(seed: int, kind: str) -> list[tuple[int, int]]:
+    """One day of one series of a real rhythm: a cycle a minute, a second late now and then, some missing."""
+    chance = random.Random(seed)
+    level, found = 0.3, []
+    for minute in range(1440):
+        if chance.random() < 0.002:
+            continue
+        at = MIDNIGHT + minute * 60 + (chance.random() < 0.02)
+        level = min(1.0, max(0.0, level + chance.gauss(0, 0.01)))
+        wave = 0.5 + 0.4 * math.sin(minute / 1440 * 2 * math.pi)
+        found.append((at, {
+            "busy": round((0.7 * wave + 0.3 * level) * 10_000),
+            "memory": round(8e9 * level) // 4096 * 4096,
+            "disk": 4213 + minute // 300,
+            "processes": (180 + int(20 * wave) + chance.randrange(5)) * 1000,
+            "success": 10_000,
+        }[kind]))  # fmt: skip
+    return found
+
+
+def test_a_realistic_day_takes_few_bytes_a_value(capsys):
+    sizes = {}
+    for kind in ("busy", "memory", "disk", "processes", "success"):
+        days = [year_like(seed, kind) for seed in range(10)]
+        sizes[kind] = sum(len(pack.encode(day)) for day in days) / sum(len(day) for day in days)
+    with capsys.disabled():
+        print("\n  bytes a value, packed: " + ", ".join(f"{kind} {size:.2f}" for kind, size in sizes.items()))
+
+    assert sizes["success"] < 0.15
+    assert sizes["disk"] < 0.2
+    assert max(sizes.values()) < 3.5
+
+
+def lines(data: str) -> dict[tuple[str, str], list[read.Sample]]:
+    with database.reader(data) as db:
+        return {(s.metric.name, s.labels): read.samples(db, 1, s, 0, 2**40) for s in read.series(db, 1)}
+
+
+def pack_it(data: str, day: int = MIDNIGHT, most: int = 0) -> int:
+    with database.writer(data) as db, database.transaction(db):
+        return pack.pack_day(db, 1, day, most)
+
+
+def test_a_packed_day_reads_as_before(data):
+    cycles.fill(data, MIDNIGHT - 600, 40)
+    before = lines(data)
+
+    moved = pack_it(data)
+
+    assert moved > 0
+    assert lines(data) == before
+    assert all(row[1] < MIDNIGHT for row in dump(data, "sample")["sample"])
+
+
+def test_packing_twice_changes_nothing(data):
+    cycles.fill(data, MIDNIGHT, 20)
+    pack_it(data)
+    before = dump(data, "packed", "sample")
+
+    assert pack_it(data) == 0
+
+    assert dump(data, "packed", "sample") == before
+
+
+def test_a_day_packed_in_parts_is_the_same_day(data, tmp_path):
+    from tests.conftest import make_data
+
+    other = make_data(str(tmp_path / "other"))
+    for folder in (data, other):
+        cycles.fill(folder, MIDNIGHT, 20)
+    pack_it(data)
+    parts = 0
+    while pack_it(other, most=7):
+        parts += 1
+
+    assert parts > 5
+    assert dump(other, "packed", "sample") == dump(data, "packed", "sample")
+
+
+def test_samples_that_come_late_join_their_packed_day(data):
+    for number in range(20):
+        if number not in (7, 8):
+            cycles.archive(data, MIDNIGHT + number * 60, {"load": f"load_average {number}\n"})
+    pack_it(data)
+    for number in (8, 7):
+        cycles.archive(data, MIDNIGHT + number * 60, {"load": f"load_average {number}\n"})
+    before = lines(data)
+    pack_it(data)
+
+    assert lines(data) == before
+    assert [s.value for s in lines(data)["load_average", "{}"]] == list(range(20))
+    assert dump(data, "sample")["sample"] == []
+
+
+def test_what_is_packed_wins_over_a_second_telling(data):
+    cycles.archive(data, MIDNIGHT, {"load": "load_average 1\n"})
+    with database.reader(data) as db:
+        line = read.series(db, 1, "load_average")[0]
+    pack_it(data)
+    with database.writer(data) as db:
+        db.execute("INSERT INTO sample VALUES (1, ?, ?, 9000)", (MIDNIGHT, line.id))
+    assert lines(data)["load_average", "{}"] == [(MIDNIGHT, 1)]
+
+    pack_it(data)
+
+    assert lines(data)["load_average", "{}"] == [(MIDNIGHT, 1)]
+
+
+def test_a_failed_packing_leaves_the_rows(data):
+    cycles.fill(data, MIDNIGHT, 10)
+    before = dump(data, "sample", "packed")
+
+    class Stop(Exception):
+        pass
+
+    try:
+        with database.writer(data) as db, database.transaction(db):
+            pack.pack_day(db, 1, MIDNIGHT)
+            raise Stop
+    except Stop:
+        pass
+
+    assert dump(data, "sample", "packed") == before

@@ -1,0 +1,297 @@
+"""Upkeep: the work of the hour and of the day, in steps that hold nothing up, whatever the clock or the disk does."""
+
+import os
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from archive import backup, database, dues, pack, purge, read, rollup, settings, upkeep
+from tests import cycles
+from tests.conftest import NOW
+from tests.cycles import dump
+
+HOUR, DAY = 3600, 86_400
+MIDNIGHT = NOW - NOW % DAY
+LINE = {"load": "load_average 1\n"}
+
+
+def config(data: str, **more: str) -> settings.Settings:
+    return settings.load({"VIGIE_DATA": data, **more})
+
+
+def sparse(data: str, first: int, last: int, every: int = HOUR) -> None:
+    for at in range(first, last + 1, every):
+        cycles.write(data, at, LINE, boot="b", uptime=1000.0 + at - first)
+    cycles.load_all(data, last)
+
+
+def remembered(data: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in dump(data, "setting")["setting"]}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "due"),
+    [
+        (0, NOW, True),
+        (NOW, NOW + 60, False),
+        (NOW, NOW + 3600, True),
+        (MIDNIGHT + 3000, MIDNIGHT + 3600 + 179, False),
+        (MIDNIGHT + 3000, MIDNIGHT + 3600 + 180, True),  # an hour is over, and its last texts are in
+        (NOW + 3650 * DAY, NOW, True),  # the clock was ahead when it was set
+        (NOW + 600, NOW, False),
+    ],
+)
+def test_it_is_due_once_an_hour_a_little_after_the_hour(data, last, now, due):
+    with database.writer(data) as db:
+        db.execute("INSERT INTO setting VALUES ('upkeep_at', ?, 0, '')", (str(last),))
+        assert upkeep.due(data, db, now) is due
+        assert dues.upkeep(db, now) is due
+
+
+def test_a_day_of_upkeep_does_all_of_it(data):
+    sparse(data, MIDNIGHT - 5 * DAY, NOW)
+    now = MIDNIGHT + 3 * HOUR
+
+    assert upkeep.run(config(data), now) == []
+
+    with database.reader(data) as db:
+        assert read.rolled_until(db, 1) == MIDNIGHT + 2 * HOUR
+        assert [row[0] for row in db.execute("SELECT DISTINCT day FROM packed ORDER BY 1")] == [
+            MIDNIGHT - day * DAY for day in (5, 4, 3, 2)
+        ][:3]
+        assert [row[0] for row in db.execute("SELECT kind FROM event WHERE kind='backup'")] == ["backup"]
+    assert len(backup.names(config(data).backup_dir)) == 1
+    said = remembered(data)
+    assert (said["quick_check"], said["backup_error"], said["upkeep_at"]) == ("ok", "", str(now))
+    assert len([name for name in os.listdir(os.path.join(data, "journal")) if name.endswith(".xz")]) == 5
+
+
+def test_the_days_work_is_done_once_a_day_and_the_hours_each_hour(data):
+    sparse(data, MIDNIGHT - 2 * DAY, NOW)
+    for hour in range(24):
+        assert upkeep.run(config(data), MIDNIGHT + 3 * HOUR + hour * HOUR) == []
+    assert len([row for row in dump(data, "event")["event"] if row[3] == "backup"]) == 1  # 02:00 is before 02:30
+
+    assert upkeep.run(config(data), MIDNIGHT + 2 * HOUR + DAY) == []
+    assert upkeep.run(config(data), MIDNIGHT + 3 * HOUR + DAY) == []
+    assert len([row for row in dump(data, "event")["event"] if row[3] == "backup"]) == 2
+
+
+def test_d20_after_a_clock_that_was_ten_years_ahead_the_days_work_goes_on(data):
+    sparse(data, MIDNIGHT - 2 * DAY, NOW)
+    upkeep.run(config(data), NOW + 3650 * DAY)
+    before = remembered(data)["upkeep_day"]
+
+    upkeep.run(config(data), NOW)
+
+    assert remembered(data)["upkeep_day"] != before
+    newest = [row[2] for row in dump(data, "event")["event"] if row[3] == "backup"]
+    assert sorted(newest) == [NOW, NOW + 3650 * DAY]
+
+
+def test_a_backup_that_fails_is_said_kept_in_mind_and_tried_again_in_an_hour(data, tmp_path):
+    sparse(data, MIDNIGHT - DAY, NOW)
+    bad = config(data, VIGIE_BACKUP_DIR=str(tmp_path / "file" / "x"))
+    (tmp_path / "file").touch()
+
+    errors = upkeep.run(bad, NOW)
+    assert len(errors) == 1
+    assert "cannot be used for backups" in errors[0]
+    assert remembered(data)["backup_error"] == errors[0]
+    assert remembered(data)["quick_check"] == "ok"
+
+    assert upkeep.run(config(data), NOW + HOUR) == []
+    assert remembered(data)["backup_error"] == ""
+
+
+def test_what_was_not_trusted_is_remembered_for_the_page(data):
+    sparse(data, NOW - 2 * HOUR, NOW)
+    upkeep.run(config(data), NOW)
+
+    assert remembered(data)["purge_refused"] == "the machine has not been up for 24 hours yet"
+
+
+def test_a_day_with_a_text_that_came_late_is_rolled_up_again_before_it_is_packed(data):
+    sparse(data, MIDNIGHT - 4 * DAY, NOW)
+    with database.writer(data) as db, database.transaction(db):
+        while rollup.roll(db, 1, NOW):
+            pass
+    cycles.archive(data, MIDNIGHT - 4 * DAY + 120, LINE, boot="b", uptime=1.0)
+    with database.writer(data) as db, database.transaction(db):
+        assert not upkeep._pack_one(db, 1, NOW)
+    upkeep.run(config(data), NOW)
+
+    with database.reader(data) as db:
+        line = read.series(db, 1, "load_average")[0]
+        assert read.points(db, 1, line, MIDNIGHT - 4 * DAY, MIDNIGHT - 3 * DAY, HOUR)[0].count == 2
+        assert db.execute("SELECT count(*) FROM packed").fetchone()[0] > 0
+
+
+def test_the_reserve_comes_back_when_there_is_room(data):
+    os.unlink(os.path.join(data, database.RESERVE))
+    cycles.archive(data, NOW, LINE)
+    upkeep.run(config(data), NOW)
+
+    assert os.path.getsize(os.path.join(data, database.RESERVE)) == database.RESERVE_BYTES
+
+
+def test_damage_is_said_with_the_way_out(data):
+    sparse(data, MIDNIGHT - 20 * DAY, NOW)
+    with database.writer(data) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        pages = [row[0] for row in db.execute("SELECT rootpage FROM sqlite_master WHERE name IN ('event', 'backup')")]
+    with open(os.path.join(data, "vigie.db"), "r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * 4096)
+            file.write(b"\xff" * 4096)
+    done = cycles.python(
+        "from archive import upkeep\nsys.exit(upkeep.main())", environ={"VIGIE_DATA": data, "VIGIE_NOW": str(NOW)}
+    )
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "./vigie restore" in done.stderr or "the backup failed" in done.stderr
+
+
+def test_beside_upkeep_the_minutes_path_waits_little(data, capsys):
+    """A day of 150 series is rolled up, packed and backed up while another loads."""
+    text = "".join(f'a{{n="{n}"}} 1\n' for n in range(150))
+    cycles.archive(data, MIDNIGHT - 4 * DAY, {"x": text}, boot="b", uptime=1.0)
+    with database.writer(data) as db, database.transaction(db):
+        ids = [s.id for s in read.series(db, 1, "a")]
+        db.executemany(
+            "INSERT INTO sample VALUES (1, ?, ?, ?)",
+            ((MIDNIGHT - 4 * DAY + minute * 60, ident, minute * 1000) for minute in range(1, 1440) for ident in ids),
+        )
+    stop = threading.Event()
+    waits: list[float] = []
+    failures: list[BaseException] = []
+
+    def loading() -> None:
+        number = 0
+        try:
+            while not stop.is_set():
+                number += 1
+                cycles.write(data, NOW + number, LINE, boot="b", uptime=4.0 * DAY + number)
+                began = time.monotonic()
+                cycles.load_all(data, NOW + number)
+                waits.append(time.monotonic() - began)
+                time.sleep(0.05)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=loading)
+    thread.start()
+    began = time.monotonic()
+    errors = upkeep.run(config(data), NOW)
+    took = time.monotonic() - began
+    stop.set()
+    thread.join(30)
+    with capsys.disabled():
+        print(
+            f"\n  upkeep of a day of 150 series took {took:.1f} s; a cycle waited {max(waits):.2f} s at most ({len(waits)})"
+        )
+
+    assert errors == []
+    assert failures == []
+    assert max(waits) < 5
+
+
+def test_killed_at_any_step_the_next_one_does_the_rest(data):
+    sparse(data, MIDNIGHT - 5 * DAY, NOW, every=1800)
+    with database.reader(data) as db:
+        line = read.series(db, 1, "load_average")[0]
+        before = read.samples(db, 1, line, 0, 2**40)
+    code = """
+import os
+from archive import database, upkeep
+count, real = int(sys.argv[1]), database.transaction
+def dying(db):
+    global count
+    count -= 1
+    if count == 0:
+        os.kill(os.getpid(), 9)
+    return real(db)
+for module in (database, upkeep.database, upkeep.purge.database):
+    module.transaction = dying
+sys.exit(upkeep.main())
+"""
+    for count in (1, 2, 3, 4, 5, 6, 8):
+        done = cycles.python(code, str(count), environ={"VIGIE_DATA": data, "VIGIE_NOW": str(NOW + count * HOUR)})
+        assert done.returncode in (-9, 0), done.stderr
+        with database.reader(data) as db:
+            assert read.samples(db, 1, line, 0, 2**40) == before
+    with database.writer(data) as db:
+        db.execute("DELETE FROM setting WHERE name='upkeep_day'")
+    assert upkeep.run(config(data), NOW + 12 * HOUR) == []
+    with database.reader(data) as db:
+        assert read.samples(db, 1, line, 0, 2**40) == before
+        hours = read.points(db, 1, line, MIDNIGHT - 5 * DAY, MIDNIGHT, HOUR)
+        assert [point.count for point in hours] == [2] * 120
+        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_a_busy_archive_is_left_alone_without_a_word(data, monkeypatch):
+    monkeypatch.setenv("VIGIE_DATA", data)
+    monkeypatch.setattr(upkeep, "run", lambda *_: (_ for _ in ()).throw(database.Busy("x")))
+    monkeypatch.setattr(upkeep.sys, "argv", ["upkeep", "--now"])
+
+    assert upkeep.main() == 0
+
+
+def test_with_load_what_waits_is_archived_first(data):
+    cycles.write(data, NOW, LINE)
+    done = cycles.python(
+        "from archive import upkeep\nsys.argv.append('--load')\nsys.exit(upkeep.main())",
+        environ={"VIGIE_DATA": data, "VIGIE_NOW": str(NOW)},
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(dump(data, "cycle")["cycle"]) == 1
+
+
+def test_the_purge_of_the_day_reaches_the_small_tables_too(data):
+    sparse(data, MIDNIGHT - 3 * DAY, NOW)
+    old = NOW - 500 * DAY
+    with database.writer(data) as db:
+        db.execute("INSERT INTO event (host, at, kind, subject, detail) VALUES (1, ?, 'x', '', '')", (old,))
+        db.execute("INSERT INTO notification (host, at, kind, thread, message_id, subject, body)"
+                   " VALUES (1, ?, 'test', '', 'm', '', '{}')", (old,))  # fmt: skip
+        db.execute("INSERT INTO delivery (notification, recipient, state, tries, next_at, server, reply)"
+                   " VALUES (1, 'a', 'accepted', 1, 0, '', '')")  # fmt: skip
+        db.execute("INSERT INTO evidence (incident, at, moment, body) VALUES (1, ?, 'opened', '{}')", (old,))
+    upkeep.run(config(data), NOW)
+
+    found = dump(data, "event", "notification", "evidence")
+    assert old not in [row[2] for row in found["event"]]
+    assert (found["notification"], found["evidence"]) == ([], [])
+
+
+def test_how_long_the_steps_hold_the_lock(data, capsys):
+    """A day of 60 series, as on the machine this is for."""
+    cycles.archive(
+        data, MIDNIGHT - 4 * DAY, {"x": "".join(f'a{{n="{n}"}} 1\n' for n in range(60))}, boot="b", uptime=1.0
+    )
+    with database.writer(data) as db, database.transaction(db):
+        ids = [s.id for s in read.series(db, 1, "a")]
+        db.executemany(
+            "INSERT INTO sample VALUES (1, ?, ?, ?)",
+            ((MIDNIGHT - 4 * DAY + minute * 60, ident, minute % 97 * 1000 + ident)
+             for minute in range(1, 2880) for ident in ids),
+        )  # fmt: skip
+    said = []
+    for name, step in (
+        ("48 hours rolled up", lambda db: rollup.roll(db, 1, MIDNIGHT - 2 * DAY + 120)),
+        ("a day packed", lambda db: pack.pack_day(db, 1, MIDNIGHT - 4 * DAY)),
+        ("a day purged", lambda db: purge.step(db, 1, MIDNIGHT - 2 * DAY, NOW)),
+    ):
+        began = time.perf_counter()
+        with database.writer(data) as db, database.transaction(db):
+            step(db)
+        said.append(f"{name} {(time.perf_counter() - began) * 1000:.0f} ms")
+    with capsys.disabled():
+        print("\n  60 series, the lock is held: " + ", ".join(said))
+
+    assert sqlite3.sqlite_version_info >= (3, 35)

@@ -1,0 +1,73 @@
+"""For every test: nothing leaves this machine, and a data folder as run_all.sh makes it."""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from archive import database
+
+NOW = 1_795_221_000  # 2026-11-21 00:30:00 UTC
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")
+
+
+class OutsideError(AssertionError):
+    """A test tried to reach another machine."""
+
+
+def _is_here(address: Any) -> bool:
+    if not isinstance(address, tuple):  # AF_UNIX, AF_NETLINK
+        return True
+    return str(address[0]).startswith(_LOOPBACK) or address[0] in ("", "::", 0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def stay_on_this_machine() -> Iterator[None]:
+    """Connections to anything but loopback fail, so that no test depends on the network."""
+    real = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
+
+    def guarded(name: str) -> Any:
+        def call(self: socket.socket, *args: Any) -> Any:
+            address = args[-1]
+            if not _is_here(address):
+                raise OutsideError(f"a test tried to reach {address!r}")
+            return real[name](self, *args)
+
+        return call
+
+    for name in real:
+        setattr(socket.socket, name, guarded(name))
+    yield
+    for name, call in real.items():
+        setattr(socket.socket, name, call)
+
+
+@pytest.fixture
+def data(tmp_path: Any) -> str:
+    """A fresh data folder with a database in it, made at NOW."""
+    return make_data(str(tmp_path / "data"))
+
+
+def make_data(folder: str, now: int = NOW) -> str:
+    for name in ("spool", "journal", "probes", "run", "log", "quarantine"):
+        os.makedirs(os.path.join(folder, name), mode=0o700)
+    os.chmod(folder, 0o700)
+    database.create(folder, "0123456789abcdef", "machine", "hash-of-the-machine-id", now)
+    return folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A setting of whoever starts the tests must not change them."""
+    for name in [name for name in os.environ if name.startswith("VIGIE_") and name != "VIGIE_TESTS_NO_SKIP"]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skipped by name where root is missing; CI runs as root and allows no such skip."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("needs_root"):
+            item.add_marker(pytest.mark.skip(reason="needs root: changes user ids or mounts"))
