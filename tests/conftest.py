@@ -71,3 +71,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("needs_root"):
             item.add_marker(pytest.mark.skip(reason="needs root: changes user ids or mounts"))
+
+
+# Not a missing part, but the other side of a choice: as root the test for an ordinary user, and the reverse.
+MAY_BE_SKIPPED = (
+    "as root, the test above",
+    "root's children",
+    "optional package",
+    "tmpfs is not allowed",
+    "no FUSE",
+    "sbin",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI (VIGIE_TESTS_NO_SKIP) a browser or a tool that is missing is a failure, by name."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("VIGIE_TESTS_NO_SKIP") or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    missing = {
+        f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"
+        for report in reporter.stats.get("skipped", [])
+    }
+    missing = {line for line in missing if not any(reason in line for reason in MAY_BE_SKIPPED)}
+    for line in sorted(missing):
+        reporter.write_line(f"skipped, and CI allows no such skip: {line}", red=True)
+    if missing:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
