@@ -11,7 +11,22 @@ import sys
 import time
 from collections.abc import Callable
 
-from archive import backup, clock, database, dues, events, evidence, load, outbox, pack, purge, read, rollup, settings
+from archive import (
+    backup,
+    clock,
+    database,
+    dues,
+    events,
+    evidence,
+    load,
+    outbox,
+    pack,
+    purge,
+    read,
+    rollup,
+    settings,
+    timeline,
+)
 
 Step = Callable[[sqlite3.Connection], bool]
 
@@ -35,6 +50,8 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
     with database.writer(data, 30.0) as db:
         _remember(db, "upkeep_at", now, now)
     _repeat(data, lambda db: rollup.roll(db, host, now, _hours(db, host)))
+    with database.writer(data, 30.0) as db:
+        timeline.update(db, host, config.root, config.timezone, now)
     _checkpoint(data, errors)
     if shutil.disk_usage(data).free > RESERVE_ROOM:
         database.make_reserve(data)
