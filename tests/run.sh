@@ -23,4 +23,4 @@ if [[ ! -e .venv-dev/complete || requirements-dev.txt -nt .venv-dev/complete ]];
   : >.venv-dev/complete
 fi
 # Two cores or more: files side by side, each file in one process.
-exec "$python" -m pytest -n 4 --dist loadfile "$@"
+exec "$python" -m pytest -n 4 --dist loadfile --no-loadscope-reorder "$@"
