@@ -43,7 +43,7 @@ def run(config: settings.Settings, now: int) -> None:
         judged = _judged(folder)
         loaded = load.load(config.data, db, now, HOST)
         went_back = newest is not None and newest.at > now + AHEAD
-        cycles = loaded if went_back else _unjudged(db, judged, loaded)
+        cycles = loaded if went_back else _unjudged(db, judged, loaded, now + AHEAD)
         if not went_back and newest is not None:
             known = newest.at if judged is None else min(newest.at, judged)
             cycles = [cycle for cycle in cycles if cycle.at > known]  # later than the rest: archived, not judged
@@ -98,12 +98,15 @@ def _joined(parts: dict[str, list[str]]) -> str:
     return "{" + ",".join(f'"{name}":[{",".join(values)}]' for name, values in parts.items()) + "}"
 
 
-def _unjudged(db: sqlite3.Connection, judged: int | None, loaded: list[Loaded]) -> list[Loaded]:
-    """The cycles to judge, oldest first: those just loaded, and those that a killed step left behind."""
+def _unjudged(db: sqlite3.Connection, judged: int | None, loaded: list[Loaded], until: int) -> list[Loaded]:
+    """The cycles to judge, oldest first: those just loaded, and those that a killed step left behind.
+
+    `until`: what a clock that ran ahead left in the future was judged then, and is not found again every minute.
+    """
     found = {cycle.at: cycle for cycle in loaded}
     if judged is not None:
         for at, boot, uptime in incidents.cycles_after(db, HOST, judged):
-            if at not in found:
+            if at not in found and at <= until:
                 values = incidents.cycle_values(db, HOST, at)
                 found[at] = Loaded(HOST, at, boot, uptime, values, [], len(values), [])
     return [found[at] for at in sorted(found)]

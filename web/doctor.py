@@ -99,7 +99,7 @@ def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         )
     try:
         with database.reader(config.data) as db:
-            verdict = db.execute("PRAGMA quick_check").fetchone()[0]
+            verdict = database.quick_check(db)
             if verdict == "ok":
                 yield Finding("ok", _("the database is sound"), "")
             else:

@@ -78,7 +78,7 @@ CREATE TABLE cycle (
 CREATE TABLE counter (
   host INTEGER PRIMARY KEY,
   boot TEXT NOT NULL,
-  raw TEXT NOT NULL                -- JSON: {series: [raw value, uptime]}
+  raw TEXT NOT NULL                -- JSON: {at, uptime, raw: {metric and labels: [raw value, uptime]}}
 ) STRICT;
 
 -- What a probe said last: for the page of probes and for "silent since".
