@@ -277,7 +277,7 @@ def write_sum(path: str, digest: str, name: str) -> None:
 def _room(data: str, folder: str) -> None:
     path = os.path.join(data, database.NAME)
     needed = os.path.getsize(path) + (16 << 20)
-    if os.path.exists(f"{path}-wal"):
+    with contextlib.suppress(FileNotFoundError):  # the last connection that closes takes it away
         needed += os.path.getsize(f"{path}-wal")
     free = shutil.disk_usage(folder).free
     if free < needed:

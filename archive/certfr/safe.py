@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from archive.certfr.markup import ILLEGAL, MarkupError, tame
+from archive.certfr.markup import ILLEGAL, MarkupError, parsed, tame
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -73,9 +73,7 @@ def to_html(text: str, *, mirror: str = "", markdown: bool = True) -> str:
 
 def to_text(text: str, *, mirror: str = "", markdown: bool = True) -> str:
     """The same as plain text, for mails: paragraphs apart, list items after a dash, addresses written out."""
-    from bs4 import BeautifulSoup
-
-    tree = BeautifulSoup(to_html(text, mirror=mirror, markdown=markdown), "html.parser")
+    tree = parsed(to_html(text, mirror=mirror, markdown=markdown))
     lines = [line.strip() for line in _words(tree).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
@@ -122,9 +120,7 @@ def _demoted(rendered: str) -> str:
 
 def _with_links(rendered: str, mirror: str) -> str:
     """Every link that is not the site's own becomes its text, followed by the address when it says something else."""
-    from bs4 import BeautifulSoup
-
-    tree = BeautifulSoup(_clean(rendered, {"a": {"href"}}), "html.parser")
+    tree = parsed(_clean(rendered, {"a": {"href"}}))
     for link in tree.find_all("a"):
         _judge(link, mirror)
     return str(tree)

@@ -260,3 +260,7 @@ def test_every_real_text_is_shown_safely(samples: Path) -> None:
                 found.reference
             )
         assert title(found.title) == found.title
+
+
+def test_a_text_that_is_nothing_but_an_address_is_text():
+    assert to_text("http:") == "http:"
