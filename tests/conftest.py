@@ -92,7 +92,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 MAY_BE_SKIPPED = (
     "as root, the test above",
     "root's children",
-    "optional package",
     "tmpfs is not allowed",
     "no FUSE",
     "sbin",
