@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     def address_of(self, user: str) -> str:
         """Where this person is written to; '' for nowhere."""
         own = dict(self.addresses)
-        found = own[user] if user in own else f"{user}@{self.domain}" if self.domain else ""
+        found = own.get(user, f"{user}@{self.domain}" if self.domain else "")
         try:
             check_address(found)
         except RecipientError:
@@ -127,7 +127,7 @@ def _check(wanted: Rule) -> None:
     if len(wanted.addresses) > MOST:
         raise RecipientError("addresses", "There are %(count)s lines; at most %(most)s are kept.",
                              count=str(len(wanted.addresses)), most=str(MOST))  # fmt: skip
-    for user, address in wanted.addresses:
+    for _, address in wanted.addresses:
         if address:
             try:
                 check_address(address)
