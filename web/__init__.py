@@ -24,6 +24,7 @@ PAGES = (
     "thresholds",
     "probes",
     "mails",
+    "recipients",
     "about",
     "login",
 )

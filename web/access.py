@@ -60,6 +60,10 @@ DOORS: dict[str, Door] = {
     "about.page": READ,
     "probes.page": Door(Who.ADMINISTRATOR),
     "mails.page": Door(Who.ADMINISTRATOR),
+    "mails.retry": ADMIN,
+    "recipients.page": ADMIN,
+    "recipients.remove": ADMIN,
+    "recipients.people": ADMIN,
 }
 # Every endpoint of these blueprints shows samples and nothing else.
 BLUEPRINTS: dict[str, Door] = {"graphs": READ}

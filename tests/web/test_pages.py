@@ -22,7 +22,7 @@ from web import people
 FR = Words("fr", "Europe/Paris")
 OPEN = ["/", "/users", "/users/user0", "/incidents", "/incidents/1", "/security", "/security?kind=avis", "/thresholds",
         "/thresholds/disk_used_ratio", "/about", "/login", "/graphs/"]  # fmt: skip
-ADMIN = ["/probes", "/mails", "/sessions", "/password", "/logout"]
+ADMIN = ["/probes", "/mails", "/recipients", "/sessions", "/password", "/logout"]
 
 PAYLOADS = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "' onmouseover='alert(1)",
