@@ -1,4 +1,4 @@
-"""What the archive refuses, in the words of archive/thresholds.py and archive/incidents.py: for the translators' tools."""
+"""What the archive refuses, in the words of archive/thresholds.py, archive/incidents.py and archive/tokens.py: for the translators' tools."""
 
 from alerts.words import N_
 
@@ -29,4 +29,7 @@ REFUSALS = (
     N_("Expected at least one day, and two different times such as 22:00 and 06:00."),
     N_("There is no incident number %(number)s."),
     N_("Incident %(number)s is over."),
+    N_("Give the token a name of 1 to %(most)s characters, such as prometheus."),
+    N_("There is a token named “%(name)s” already: revoke it first, or take another name."),
+    N_("There are %(most)s tokens already: revoke one that is not used any more."),
 )

@@ -25,6 +25,9 @@ PAGES = (
     "probes",
     "mails",
     "about",
+    "samples",
+    "data",
+    "tokens",
     "login",
 )
 
