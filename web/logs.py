@@ -17,7 +17,7 @@ INDENT = "    "
 class OneEntry(logging.Formatter):
     """Times are UTC and say so."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__(FORMAT, "%Y-%m-%dT%H:%M:%SZ")

@@ -69,9 +69,7 @@ def sections(names: list[str], step: int, words: str) -> dict[str, str]:
     said["units"] = "units_failed 1\n" + "".join(f'unit_failed_info{{unit="{name}"}} 1\n' for name in spelled)
     said["homes"] = "".join(f'user_home_bytes{{user="{name}"}} 1000000\n' for name in spelled)
     line = " ".join(words.split())  # a comment of a probe's text is one line
-    said["evil"] = (
-        f"# HELP evil_ratio {line}\n# HELP.fr evil_ratio {line}\n# WARN evil_ratio > 0.5\nevil_ratio 0.9\n"
-    )
+    said["evil"] = f"# HELP evil_ratio {line}\n# HELP.fr evil_ratio {line}\n# WARN evil_ratio > 0.5\nevil_ratio 0.9\n"
     return said
 
 

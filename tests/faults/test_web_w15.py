@@ -208,7 +208,11 @@ def test_w15_an_address_that_does_not_exist_is_not_repeated_as_markup(machine: M
     client = site.site(machine.path).test_client()
     plain = shapes(client.get("/nothing").text) | shapes(client.get("/users/nobody").text)
     for payload in PAYLOADS:
-        for path in (f"/{quote(payload, safe='')}", f"/users/{quote(payload + '-', safe='')}", f"/graphs/?q={quote(payload)}"):
+        for path in (
+            f"/{quote(payload, safe='')}",
+            f"/users/{quote(payload + '-', safe='')}",
+            f"/graphs/?q={quote(payload)}",
+        ):
             answer = client.get(path)
             assert answer.status_code in (200, 308, 404), path
             if answer.status_code == 404:
