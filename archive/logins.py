@@ -190,8 +190,9 @@ def end(db: sqlite3.Connection, ident: int, name: str) -> bool:
     return db.execute("DELETE FROM session WHERE id=? AND person=?", (ident, name)).rowcount > 0
 
 
-def end_all(db: sqlite3.Connection, name: str) -> None:
-    db.execute("DELETE FROM session WHERE person=?", (name,))
+def end_all(db: sqlite3.Connection, name: str, but: int = 0) -> int:
+    """End this person's sessions, all or all but one. Returns how many ended."""
+    return db.execute("DELETE FROM session WHERE person=? AND id<>?", (name, but)).rowcount
 
 
 def forget_sessions(db: sqlite3.Connection, created_before: int, seen_before: int) -> None:

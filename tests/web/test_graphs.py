@@ -239,7 +239,7 @@ def test_no_query_is_a_500(client: FlaskClient, query: list[tuple[str, str]], na
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_csv_reads_back_and_no_cell_is_a_formula(client: FlaskClient, data: str) -> None:
+def test_w19_the_csv_reads_back_and_no_cell_is_a_formula(client: FlaskClient, data: str) -> None:
     answer = client.get(f"/graphs/{USERS}.csv?period=1h")
     assert answer.mimetype == "text/csv"
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{USERS}-1h.csv"'
@@ -265,7 +265,7 @@ def test_the_raw_csv_has_every_sample_once(client: FlaskClient, data: str) -> No
 
 
 @given(st.text())
-def test_any_text_cell_reads_back(text: str) -> None:
+def test_w19_any_text_cell_reads_back(text: str) -> None:
     from web.exports import row, text_cell
 
     line = row([text_cell(text), "-1"])
@@ -286,7 +286,7 @@ def test_the_json_has_lines_thresholds_and_incidents(client: FlaskClient, data: 
     ]
 
 
-def test_a_lone_svg_has_its_own_policy_and_colours(client: FlaskClient) -> None:
+def test_w21_a_lone_svg_has_its_own_policy_and_colours(client: FlaskClient) -> None:
     answer = client.get(f"/graphs/{CPU}.svg")
     assert answer.mimetype == "image/svg+xml"
     assert answer.headers["Content-Security-Policy"] == POLICY
