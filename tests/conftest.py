@@ -96,7 +96,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 MAY_BE_SKIPPED = (
     "as root, the test above",
     "root's children",
-    "optional package",
     "tmpfs is not allowed",
     "no FUSE",
     "sbin",
