@@ -186,7 +186,9 @@ def build(data: str) -> settings.Settings:
     config = settings.load({"VIGIE_DATA": data, "VIGIE_TIMEZONE": "Europe/Paris", "VIGIE_MAIL_TO": MAIL})
     chance, teller = random.Random(7), Teller()
     for at in (START, START + 60):  # a counter has a rate from the second cycle on
-        cycles.write(data, at, teller.texts(at, levels(at, chance) | {"user_home_bytes": homes(at)}), uptime=at - BOOTED)
+        cycles.write(
+            data, at, teller.texts(at, levels(at, chance) | {"user_home_bytes": homes(at)}), uptime=at - BOOTED
+        )
         cycles.load_all(data, at)
     _months(data, chance)
     _past_incidents(data)
@@ -334,7 +336,9 @@ def _day(at: int) -> str:
 def _publications(data: str) -> None:
     """Three hundred, with a verdict each: one concerns the machine, some are to check."""
     absent = Verdict("not_affected", "", "", reason("no_product"))
-    behind = reason("tracker_behind", version="1:9.2p1-2+deb12u7", cve="CVE-2026-99914", suite="bookworm", source="openssh")
+    behind = reason(
+        "tracker_behind", version="1:9.2p1-2+deb12u7", cve="CVE-2026-99914", suite="bookworm", source="openssh"
+    )
     here = Verdict("affected", "openssh-server", "1:9.2p1-2+deb12u6", behind)
     unsure = Verdict("to_check", "postgresql-15", "15.8-0+deb12u1", reason("no_product"))
     with database.writer(data) as db, database.transaction(db):
