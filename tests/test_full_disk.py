@@ -22,7 +22,10 @@ class Small:
         self.root, self.data = folder / "vigie", folder / "data"
         self.data.mkdir()
         listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
         )
         for name in filter(None, listed.stdout.decode().split("\0")):
             if os.path.isfile(f"{ROOT}/{name}"):

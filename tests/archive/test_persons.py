@@ -80,7 +80,7 @@ def test_a_bad_rule_names_its_field_and_nothing_is_kept(data: Path, rule: Rule, 
 
 @pytest.mark.parametrize("text", ["alice", "= a@b.org", "two words = a@b.org", "a = x@y.org\na = z@y.org"])
 def test_a_bad_line_of_addresses_is_named(text: str) -> None:
-    with pytest.raises(RecipientError, match="Line [12]:"):
+    with pytest.raises(RecipientError, match=r"Line [12]:"):
         persons.parse_addresses(text)
 
 

@@ -129,7 +129,9 @@ def test_where_the_database_cannot_be_read_the_settings_are_taken(tmp_path: Path
 # --- the setting ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", ["nonsense", "://x", "1x://y", "ntfy://", "json://h/?verify=no", "jsons://h?a=b&verify=False"])
+@pytest.mark.parametrize(
+    "bad", ["nonsense", "://x", "1x://y", "ntfy://", "json://h/?verify=no", "jsons://h?a=b&verify=False"]
+)
 def test_a_bad_notify_url_is_refused_and_never_shown(data: Path, bad: str) -> None:
     with pytest.raises(SettingsError, match="VIGIE_NOTIFY_URLS") as caught:
         post.settings(data, notify_urls=f"{URL} {bad}")
