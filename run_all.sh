@@ -215,10 +215,12 @@ detached() { # <name> <python argument>...
   setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
-judge() { # archives and judges; what cannot be recorded is mailed from memory, once an hour at most
-  local said
-  if said=$("$python" -I -S alerts/cycle.py 2>&1 9>&-); then return; fi
-  printf '%s\n' "$said" >&2
+record() { # <command>...: a step that writes; what cannot be recorded is mailed from memory, once an hour at most
+  local said status=0
+  said=$("$@" 2>&1 9>&-) || status=$?
+  [[ -z $said ]] || printf '%s\n' "$said" >&2
+  ((status)) || return 0
+  ((status < 128)) || exit "$status" # somebody stopped it
   # To nowhere, not to a log: the disk may be full.
   setsid "$python" -m web urgent "$said" </dev/null >/dev/null 2>&1 9>&- &
   exit 1
@@ -228,9 +230,9 @@ cycle() {
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  probes/run.sh 9>&- || exit 1
+  record probes/run.sh
   step "Archivage et jugement…" "Archiving and judging…"
-  judge
+  record "$python" -I -S alerts/cycle.py
   start_due
   start_web
   ping good

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alerts import mail, owed, picture, sheet, wording
@@ -311,3 +311,28 @@ def test_base64_of_the_picture_is_wrapped(data: Path) -> None:
     raw = made(data).as_bytes()
     assert max(len(line) for line in raw.split(b"\n")) <= 998
     assert base64.b64encode(b"\x89PNG\r\n")[:7] in raw
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def headers(subject: str, host: str = "srv") -> EmailMessage:
+    one = outbox.Notification(0, 1, NOW, "test", "<a@x>", "<a@x>", "", "{}")
+    raw = mail.assemble(mail.Content(subject, "x", ""), one, [], WHO, "v@example.org", host, NOW)
+    found = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+@given(st.text(st.sampled_from("ab é’œ\u202f\u00a0:%(/)[]-=?_"), min_size=1, max_size=120))
+@example("[srv-web-01] Vos programmes occupent 140\u202f% d’un cœur")
+@example("é é " * 20)
+def test_a_subject_arrives_as_it_was_written(text: str) -> None:
+    subject = wording.one_line(text)
+    assert str(headers(subject)["Subject"]) == (subject or "Vigie")
+
+
+@given(st.text(st.sampled_from("ab é’œ-"), min_size=1, max_size=60))
+def test_the_senders_name_arrives_as_it_was_written(host: str) -> None:
+    name = headers("s", host)["From"].addresses[0].display_name
+    assert name.split() == f"Vigie {host}".split()
