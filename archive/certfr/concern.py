@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from archive import database
-from archive.certfr import inventory, machine, offer, tracker
+from archive.certfr import debian, inventory, machine, offer, tracker
 from archive.certfr.changelogs import MachineChangelogs
 from archive.certfr.decide import Decider
 from archive.certfr.verdict import AFFECTED, Verdict
@@ -19,7 +19,6 @@ from archive.certfr.verdict import AFFECTED, Verdict
 OpenDb = Callable[[], AbstractContextManager[sqlite3.Connection]]
 DAY = 86_400
 LOGS = ("/var/log/dpkg.log", "/var/log/dnf.rpm.log")
-TRACKER = "tracker.data"  # in data/: Debian's tracker JSON or debsecan's feed, when an administrator gave it
 
 
 class Outcome(NamedTuple):
@@ -28,7 +27,7 @@ class Outcome(NamedTuple):
     decided: int
     packages_changed: int
     told: list[tuple[int, bool]]
-    error: str  # '' when the packages could be read
+    error: str  # '' when the packages, and Debian's data where there is some, could be read
 
 
 def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = False) -> Outcome:
@@ -55,14 +54,15 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
             _set(db, f"inventory_at.{host}", now)
             _set(db, f"inventory_seen.{host}", changed_at)
             waiting = list(machine.undecided(db, host, now if changed or anew else 0, now))
-    decider = Decider(packages, MachineChangelogs(), _tracker(data, packages))
+    issues, unread = _tracker(data, packages)
+    decider = Decider(packages, MachineChangelogs(), issues)
     decided = []
     for ident, revision, publication in waiting:
         verdict = decider.decide(publication)
         decided.append((ident, revision, verdict, _offered(verdict, packages)))
     with open_db() as db, database.transaction(db):
         told = machine.store(db, host, decided, now)
-    return Outcome(len(decided), changed, told, "")
+    return Outcome(len(decided), changed, told, unread)
 
 
 def _offered(verdict: Verdict, packages: inventory.Inventory) -> str:
@@ -73,16 +73,14 @@ def _offered(verdict: Verdict, packages: inventory.Inventory) -> str:
     return offer.offered(found[0]) if found else ""
 
 
-def _tracker(data: str, packages: inventory.Inventory) -> tracker.Tracker | None:
-    from pathlib import Path
-
-    path = Path(data, TRACKER)
-    if not os.path.exists(path):
-        return None
+def _tracker(data: str, packages: inventory.Inventory) -> tuple[tracker.Tracker | None, str]:
+    """Debian's data as it is kept, or why it could not be read."""
+    if not debian.kept(data):
+        return None, ""
     try:
-        return tracker.read(path, packages.codename, packages.by_source.keys())
-    except tracker.TrackerError:
-        return None
+        return tracker.read(debian.kept_path(data), packages.codename, packages.by_source.keys()), ""
+    except tracker.TrackerError as error:
+        return None, str(error)
 
 
 def _number(db: sqlite3.Connection, name: str) -> int:

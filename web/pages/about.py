@@ -95,10 +95,18 @@ def _ways() -> list[Way]:
         told = {True: _("set"), False: _("not set")}
         return [
             Way(_("Reading CERT-FR, about once an hour"), told[True]),
+            *(
+                [Way(_("Reading Debian's security data, once a day"), told[True])]
+                if settings.debian_tracker != "off"
+                else []
+            ),
             Way(_("Mails to the administrators"), told[bool(settings.smtp_host)]),
             Way(_("A sign of life after each cycle"), told[bool(settings.ping_url)]),
         ]
     ways = [Way(_("Reading CERT-FR, about once an hour"), urlsplit(settings.certfr_url).hostname or "")]
+    if settings.debian_tracker != "off":
+        host = urlsplit(settings.debian_tracker_url).hostname or ""
+        ways.append(Way(_("Reading Debian's security data, once a day"), host))
     if settings.smtp_host:
         ways.append(Way(_("Mails to the administrators"), f"{settings.smtp_host}:{settings.smtp_port}"))
     else:
