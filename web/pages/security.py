@@ -48,7 +48,7 @@ def page() -> str:
         vendor=vendor,
         year=year,
         years=years,
-        asked={"kind": kind, "verdict": verdict, "q": text, "vendor": vendor, "year": year},
+        asked={"q" if name == "text" else name: value for name, value in chosen.items() if value},
         more=skip + MOST if len(found) > MOST else None,
         less=max(0, skip - MOST) if skip else None,
         rows=found[:MOST],
