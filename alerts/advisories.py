@@ -69,7 +69,7 @@ def _owe(
 
 def worth(kept: Kept) -> bool:
     """Alerts always; an avis when there is something to do about it today."""
-    return kept.kind == "alerte" or bool(kept.offered)
+    return kept.kind == "alerte" or bool(kept.offered) or kept.reason.key == "kernel_reboot"
 
 
 def compose(
@@ -82,6 +82,7 @@ def compose(
             "revised": revised,
             "why": reason_text(kept.as_verdict(), words.language),
             "command": offer.command(kept.package) if kept.offered else "",
+            "restart": kept.reason.key == "kernel_reboot",
             "link": f"{url}/security/{kept.reference}",
         }
         for kept, revised in found

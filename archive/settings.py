@@ -34,6 +34,8 @@ class Settings(NamedTuple):
     users: str
     ping_url: str
     certfr_url: str
+    debian_tracker: str
+    debian_tracker_url: str
     smtp_host: str
     smtp_port: int
     smtp_security: str
@@ -156,6 +158,7 @@ def _timezone(value: str) -> str:
     return value
 
 
+_SITE = ("an address that begins with https:// (http:// on this machine only)", _url(http_on_loopback_only=True))
 KNOWN: dict[str, _Setting] = {
     "VIGIE_DATA": _Setting("data", "a folder", _text),
     "VIGIE_BACKUP_DIR": _Setting("", "a folder", _text),
@@ -171,11 +174,9 @@ KNOWN: dict[str, _Setting] = {
     "VIGIE_PROBES": _Setting("probes", "folders, separated by colons", _list(":")),
     "VIGIE_USERS": _Setting("names", "names, pseudonyms or off", _one_of("names", "pseudonyms", "off")),
     "VIGIE_PING_URL": _Setting("", "an address that begins with http:// or https://", _url()),
-    "VIGIE_CERTFR_URL": _Setting(
-        "https://www.cert.ssi.gouv.fr",
-        "an address that begins with https:// (http:// on this machine only)",
-        _url(http_on_loopback_only=True),
-    ),
+    "VIGIE_CERTFR_URL": _Setting("https://www.cert.ssi.gouv.fr", *_SITE),
+    "VIGIE_DEBIAN_TRACKER": _Setting("off", "off, json or debsecan", _one_of("off", "json", "debsecan")),
+    "VIGIE_DEBIAN_TRACKER_URL": _Setting("https://security-tracker.debian.org", *_SITE),
     "VIGIE_SMTP_HOST": _Setting("", "the name of the mail server", _text),
     "VIGIE_SMTP_PORT": _Setting("0", "a port, or 0 for the usual one", _number(0, 65535)),
     "VIGIE_SMTP_SECURITY": _Setting(
