@@ -111,6 +111,7 @@ def allowed(who: Who) -> bool:
 
 def check() -> ResponseReturnValue | None:
     """Before every request: the door of its endpoint, or the log-in page, or no."""
+    g.program = False
     if request.endpoint is None:
         # Even what does not exist is not told to strangers where everything is closed.
         return None if request.routing_exception and allowed(Who.READING) else _to_log_in()
