@@ -83,6 +83,12 @@ def _between(since: str, until: str, now: int, words: Words) -> Period:
     return _whole("", max(start, end - LONGEST, 0), max(end, start + SHORTEST))
 
 
+def lately(newest: int, seconds: int) -> Period:
+    """The span of so many seconds that ends with the newest sample."""
+    key = next((key for key, known in NAMED.items() if known == seconds), "")
+    return _whole(key, newest - seconds, newest + (not key))
+
+
 def _whole(key: str, start: int, end: int) -> Period:
     """Both ends on whole spans, so that every row lies inside; a named period ends with the span of now."""
     step = choose_step(end - start)

@@ -60,6 +60,9 @@ HELD = 44 * 60  # alice's job holds the processor since then
 GAP = (NOW - 20 * DAY, NOW - 20 * DAY + 5 * HOUR)  # the machine was off
 
 
+LOGGED_IN = "# HELP users_logged_in Users logged in\n# HELP.fr users_logged_in Utilisateurs connectés\n"
+
+
 def comments(probe: str) -> str:
     """What the real probe says of its metrics: names in two languages, levels."""
     path = glob.glob(f"{ROOT}/tests/probes/golden/{probe}.*prom")[0]
@@ -79,11 +82,24 @@ def levels(at: int, chance: random.Random) -> dict[str, dict[str, float]]:
     hour, weekday = local % DAY / HOUR, (local // DAY + 3) % 7
     work = (0.25 if weekday > 4 else 1.0) * (math.sin((hour - 7) / 12 * math.pi) if 7 < hour < 19 else 0.0)
     season = 1 + 0.25 * math.sin((at - START) / (365 * DAY) * 2 * math.pi)
+    drift = (
+        0.6 * math.sin(at / 2100) + 0.4 * math.sin(at / 700 + 2) + 0.3 * math.sin(at / 333)
+    )  # minutes differ, not at random
     held = at > NOW - HELD
     night = 2 <= hour < 2.6
     cpu = 0.985 if held else 0.05 + 0.30 * work * season + (0.5 if night else 0.0)
-    cpu = min(0.995, max(0.01, cpu + chance.uniform(-0.015, 0.03)))
-    memory = 0.36 + 0.15 * work * season + (0.08 if held else 0.0) + chance.uniform(-0.004, 0.004)
+    cpu += (
+        0.05 * drift * (0.3 + work)
+        + chance.uniform(-0.015, 0.03)
+        + (0.12 * chance.random() if chance.random() < 0.06 else 0.0)
+    )
+    cpu = min(0.995, max(0.01, cpu))
+    memory = 0.36 + 0.15 * work * season + (0.08 if held else 0.0) + 0.012 * drift + chance.uniform(-0.004, 0.004)
+    cpu, hot, farid = (
+        max(cpu, past(at, "cpu_busy_seconds_total")),
+        past(at, "temperature_celsius"),
+        past(at, "user_memory_ratio"),
+    )
     said: dict[str, dict[str, float]] = {
         "cpu_busy_seconds_total": {"": cpu}, "cpu_cores": {"": 4},
         "memory_available_ratio": {"": 1 - memory}, "memory_used_ratio": {"": memory},
@@ -92,7 +108,7 @@ def levels(at: int, chance: random.Random) -> dict[str, dict[str, float]]:
         "uptime_seconds": {"": at - BOOTED},
         "network_receive_bytes_total": {'device="eth0"': 2e5 + 6e6 * work + (4e7 if night else 0)},
         "network_transmit_bytes_total": {'device="eth0"': 9e4 + 2e6 * work},
-        "temperature_celsius": {'sensor="coretemp"': 38 + 30 * cpu},
+        "temperature_celsius": {'sensor="coretemp"': max(38 + 30 * cpu, hot)},
     }  # fmt: skip
     for mount, share in disks(at, chance).items():
         label = f'mount="{mount}"'
@@ -100,8 +116,13 @@ def levels(at: int, chance: random.Random) -> dict[str, dict[str, float]]:
         said.setdefault("disk_size_bytes", {})[label] = SIZE[mount]
         said.setdefault("disk_available_bytes", {})[label] = SIZE[mount] * (1 - share)
     for name, one in PEOPLE.items():
-        used = 3.1 if held and name == "alice" else one.cpu * (0.05 + work) + chance.uniform(0, 0.004)
-        _person(said, name, used, one.memory * (1 + 0.2 * work), one.processes + int(8 * work))
+        used = (
+            3.1
+            if held and name == "alice"
+            else one.cpu * max(0.0, 0.05 + work * (1 + 0.5 * math.sin(at / 1700 + one.home))) + chance.uniform(0, 0.02)
+        )
+        resident = max(one.memory * (1 + 0.2 * work + 0.03 * drift), farid * 16e9 if name == "farid" else 0.0)
+        _person(said, name, used, resident, one.processes + int(8 * work))
     for name, (used, resident, processes) in SERVICES.items():
         _person(said, name, used * (1 + work), resident, processes)
     return said
@@ -118,6 +139,51 @@ def disks(at: int, chance: random.Random) -> dict[str, float]:
         "/data": 0.58 + 0.20 * (at - START) / (365 * DAY),
         "/tmp": 0.10 + chance.uniform(0, 0.04),
     }
+
+
+class Past(NamedTuple):
+    """An incident that is over: what its line showed, from its first sample to its last."""
+
+    metric: str
+    labels: str
+    since: int
+    opened: int
+    ended: int
+    peak: float
+    level: float
+
+
+def _pasts() -> list[Past]:
+    chance = random.Random(11)
+    lines = (
+        ("cpu_busy_seconds_total", "{}", 0.975, 0.95), ("user_memory_ratio", '{"user":"farid"}', 0.57, 0.5),
+        ("temperature_celsius", '{"sensor":"coretemp"}', 93.0, 90.0),
+    )  # fmt: skip
+    found = []
+    for number in range(30):
+        metric, labels, peak, level = lines[number % len(lines)]
+        since = NOW - (number * 12 + 3) * DAY + chance.randrange(DAY) // 1800 * 1800
+        opened = since + 900
+        found.append(
+            Past(
+                metric,
+                labels,
+                since,
+                opened,
+                opened + chance.randrange(20 * 60, 9 * HOUR) // 1800 * 1800 + 900,
+                peak,
+                level,
+            )
+        )
+    return found
+
+
+PAST = _pasts()
+
+
+def past(at: int, metric: str) -> float:
+    """What an incident of that time shows of a metric; 0.0 without one."""
+    return max((one.peak for one in PAST if one.since <= at < one.ended and one.metric == metric), default=0.0)
 
 
 def _person(said: dict[str, dict[str, float]], name: str, used: float, resident: float, processes: float) -> None:
@@ -149,7 +215,7 @@ class Teller:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.before: int | None = None
-        self.head = {name: comments(name) for name in (*PROBES, "users", "accounts")}
+        self.head = {name: comments(name) for name in (*PROBES, "accounts")}
 
     def texts(self, at: int, said: dict[str, dict[str, float]]) -> dict[str, "str | cycles.Failed"]:
         elapsed = at - self.before if self.before is not None else 0
@@ -160,19 +226,18 @@ class Teller:
             for metric in metrics:
                 for label, value in said.get(metric, {}).items():
                     line = f"{metric}{{{label}}}" if label else metric
-                    if metric.endswith("_total"):
-                        value = self.sums[line] = self.sums.get(line, 0.0) + value * elapsed
-                    rows.append(f"{line} {value:.4f}")
+                    self.sums[line] = self.sums.get(line, 0.0) + value * elapsed
+                    rows.append(f"{line} {self.sums[line] if metric.endswith('_total') else value:.4f}")
             if rows:
                 texts[probe] = self.head[probe] + "\n".join(rows) + "\n"
         logged_in = (("alice", 5400), ("chloe", 9000), ("emma", 1500), ("farid", 26 * HOUR))
-        texts["users"] = f"{self.head['users']}users_logged_in {len(logged_in)}\n" + "".join(
+        texts["users"] = f"{LOGGED_IN}users_logged_in {len(logged_in)}\n" + "".join(
             f'login_info{{user="{who}",tty="pts/{n}",from="192.0.2.{n + 4}",since="{NOW - ago}"}} 1\n'
             for n, (who, ago) in enumerate(logged_in)
         )
         texts["accounts"] = f"{self.head['accounts']}accounts {len(PEOPLE) + len(NEVER) + 1}\n" + "".join(
             f'account_info{{user="{who}",uid="{n}",home="/home/{who}",shell="/bin/bash"}} 1\n'
-            for n, who in enumerate(("root", *PEOPLE, *NEVER), 1000)
+            for who, n in {"root": 0, **{who: 1000 + n for n, who in enumerate((*PEOPLE, *NEVER))}}.items()
         )
         texts["smart"] = "# UNAVAILABLE smartctl is not installed\n"
         texts["units"] = cycles.Failed("timed out after 10 s")
@@ -194,7 +259,7 @@ def build(data: str) -> settings.Settings:
     _past_incidents(data)
     for at in range(NOW - LIVE, NOW + 1, 60):
         said = levels(at, chance)
-        if at % HOUR < 60:
+        if at % FINE == 0:
             said["user_home_bytes"] = homes(at)
         cycles.write(data, at, teller.texts(at, said), uptime=at - BOOTED)
     step.run(config, NOW)
@@ -245,17 +310,9 @@ def _rows(times, keys, chance):  # type: ignore[no-untyped-def]
 
 
 def _past_incidents(data: str) -> None:
-    """Thirty that are over, on three lines, through the months."""
-    chance = random.Random(11)
-    lines = (
-        ("cpu_busy_seconds_total", "{}", 0.93, 0.90), ("disk_used_ratio", '{"mount":"/home"}', 0.94, 0.90),
-        ("user_memory_ratio", '{"user":"farid"}', 0.57, 0.5), ("temperature_celsius", '{"sensor":"coretemp"}', 83.0, 80.0),
-    )  # fmt: skip
+    """Thirty that are over, on three lines, through the months; their mails left, but one."""
     with database.writer(data) as db, database.transaction(db):
-        for number in range(30):
-            metric, labels, peak, level = lines[number % len(lines)]
-            since = NOW - (number * 12 + 3) * DAY + chance.randrange(DAY)
-            opened, ended = since + 900, since + 900 + chance.randrange(20 * 60, 9 * HOUR)
+        for number, (metric, labels, since, opened, ended, peak, level) in enumerate(PAST):
             judged = thresholds.to_json(thresholds.Threshold(metric, labels, True, level, None, None, 900))
             made = incidents.insert(db, Incident(
                 0, 1, "threshold", metric, labels, incidents.series_id(db, 1, metric, labels), "resolved", "warning", since,
@@ -292,8 +349,14 @@ def _people(data: str) -> None:
                 evidence.add(db, one.id, one.opened_at, "opened", seen.to_json(_evidence(one.opened_at)))
         for number, package in enumerate(("openssl", "linux-image-amd64", "python3.11", "nginx")):
             events.add(db, 1, NOW - (number * 23 + 1) * DAY, "package", package, "1.0-1 → 1.0-2")
-        for number, who in enumerate(("bruno", "hugo", "jules", "david", "gaelle", "ines")):
-            events.add(db, 1, NOW - (number + 1) * 5 * HOUR, "login", who, "192.0.2.40")
+        for ago, who in (
+            (5 * HOUR, "bruno"),
+            (2 * DAY, "hugo"),
+            (9 * DAY, "jules"),
+            (17 * DAY, "gaelle"),
+            (200 * DAY, "ines"),
+        ):
+            events.add(db, 1, NOW - ago, "login", who, "pts/0 192.0.2.40")
 
 
 def _evidence(at: int) -> seen.Evidence:

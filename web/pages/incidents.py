@@ -17,6 +17,7 @@ from web.words import _, words
 bp = Blueprint("incidents", __name__)
 PAGE = 50
 AROUND = 3 * 3600
+MOVES = 12  # transitions shown at once
 LARGEST = 2**62
 
 
@@ -86,7 +87,7 @@ def _story(number: int, problem: str = "", reason: str = "") -> str:
         story=sentences.story(found, metric, told),
         cause=_caused_by(found),
         graph=_graph(found, now),
-        transitions=[(row, _(sentences.TRANSITIONS[row.kind])) for row in incidents.transitions(db, number)],
+        **_moves(incidents.transitions(db, number)),
         value=lambda number: sentences.value(number, found, metric, told),
         proof=proof,
         mails=outbox.of_incident(db, number) if administrator else [],
@@ -97,6 +98,21 @@ def _story(number: int, problem: str = "", reason: str = "") -> str:
         problem=problem,
         reason=reason,
     )
+
+
+def _moves(rows: list[incidents.Transition]) -> dict[str, list[tuple[incidents.Transition, str]]]:
+    """What happened, in words. Of a line that comes and goes for days: how it began, how it stands; the rest folded away."""
+    # A detail that is a word of the machine's own says nothing to a person.
+    told = [
+        (
+            row._replace(detail="" if row.detail in sentences.TRANSITIONS else row.detail),
+            _(sentences.TRANSITIONS[row.kind]),
+        )
+        for row in rows
+    ]
+    if len(told) <= MOVES:
+        return {"transitions": told, "folded": [], "latest": []}
+    return {"transitions": told[:3], "folded": told[3 : 3 - MOVES], "latest": told[3 - MOVES :]}
 
 
 def _caused_by(found: Incident) -> sentences.Story | None:

@@ -11,7 +11,7 @@ from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
 from archive.incidents import Incident
-from web import live, logins, people, sentences, store
+from web import live, logins, people, sentences, store, usage
 from web.cards import Reading
 from web.pages import security
 from web.sentences import Story
@@ -134,7 +134,9 @@ def told() -> dict[str, object]:
     ]
     in_force = [one for one in alerts if one.status == "open"]
     everyone = people.users(db, host, reading.recent)
-    active = people.active(everyone)
+    known = any(one.account for one in everyone)
+    # Services come after people: this is the page of a machine that people share.
+    active = sorted(people.active(everyone), key=lambda one: usage.is_system(one, accounts_known=known))
     return {
         "state": found,
         "now": now,
@@ -150,7 +152,7 @@ def told() -> dict[str, object]:
         "verdict_counts": machine.counts(db, host),
         "alerts_read": schedule.source(db, schedule.ROUND),
         "cards": reading.cards(),
-        "users": active[:USERS],
+        "users": usage.of(db, host, active[:USERS], "now", reading.newest, speak),
         "users_more": len(everyone) - len(active[:USERS]),
         "people_in": sum(1 for one in everyone if one.sessions),
         "levels": {name: _(word) for name, word in sentences.LEVELS.items()},
