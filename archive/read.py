@@ -6,11 +6,12 @@ Values come back in the metric's own unit (0.9 for 90 %), times in UTC seconds.
 import itertools
 import json
 import sqlite3
+from bisect import bisect_right
 from typing import NamedTuple
 
-from archive import pack, rollup
+from archive import pack, past, rolled, rollup
 
-ROLLED = (rollup.FINE, rollup.HOUR)
+ROLLED = (rollup.FINE, rollup.HOUR, rollup.DAY)
 
 
 class Metric(NamedTuple):
@@ -153,13 +154,17 @@ def points(db: sqlite3.Connection, host: int, line: Series, start: int, end: int
     """
     start -= start % step
     end += -end % step
-    rolled = max((span for span in ROLLED if step % span == 0), default=0)
+    level = max((span for span in ROLLED if step % span == 0), default=0)
     spans: dict[int, tuple[int, int, float, int]] = {}
-    for least, greatest, total, count, at in _rolled(db, host, line.id, start, end, rolled, step) if rolled else ():
-        _merge(spans, at - at % step, least, greatest, total, count)
-    for first, last in _unrolled(db, host, start, end, rolled):
-        for at, value in pack.every(db, host, line.id, first, last - 1).items():
-            _merge(spans, at - at % step, value, value, value, 1)
+    for span, first, last in rollup.pieces(db, host, start, end, level):
+        if not span:
+            for at, value in pack.every(db, host, line.id, first, last - 1).items():
+                _merge(spans, at - at % step, value, value, value, 1)
+            continue
+        for least, greatest, total, count, at in _summed(db, host, line.id, span, first, last, step):
+            _merge(spans, at - at % step, least, greatest, total, count)
+        for found in rolled.read(db, host, line.id, span, first, last):
+            _merge_all(spans, found, step)
     scale = line.metric.scale
     return [
         Point(at, total / count / scale, least / scale, greatest / scale, count)
@@ -177,42 +182,27 @@ def _merge(
         spans[at] = (least, greatest, total, count)
 
 
-def _rolled(
-    db: sqlite3.Connection, host: int, series: int, start: int, end: int, rolled: int, step: int
-) -> list[tuple[int, int, float, int, int]]:
-    """(least, greatest, sum, count, at) from the rollups of `rolled` seconds, but for the hours that are not good.
+def _merge_all(spans: dict[int, tuple[int, int, float, int]], found: rolled.Spans, step: int) -> None:
+    """Spans of one blob, by `step`: neighbours that fall into one are put together as slices of the columns."""
+    starts = [at - at % step for at in found.at]
+    place, size = 0, len(starts)
+    while place < size:
+        at, first = starts[place], place
+        place = bisect_right(starts, at, first, min(size, first + step // rolled.FINE))
+        least, greatest = min(found.least[first:place]), max(found.greatest[first:place])
+        _merge(spans, at, least, greatest, float(sum(found.sum[first:place])), sum(found.count[first:place]))
 
-    Put together by `step` in the database where no hour is late: a year is 8,760 rows.
-    """
-    late = [hour for hour in rollup.late_hours(db, host) if start - rollup.HOUR < hour < end]
-    first = max(start, rollup.fine_from(db, host)) if rolled == rollup.FINE else start
-    last = min(end, rolled_until(db, host))
-    if late:
-        rows = db.execute(
-            "SELECT least, greatest, sum, count, at FROM rollup WHERE host=? AND series=? AND step=?"
-            " AND at >= ? AND at < ?",
-            (host, series, rolled, first, last),
-        )
-        bad = set(late)
-        return [row for row in rows if row[4] - row[4] % rollup.HOUR not in bad]
+
+def _summed(
+    db: sqlite3.Connection, host: int, series: int, span: int, start: int, end: int, step: int
+) -> list[tuple[int, int, float, int, int]]:
+    """(least, greatest, sum, count, at) from the rows of rollups of `span` seconds, put together by `step`."""
     # total(): a sum of sums may pass what an INTEGER holds.
     return db.execute(
         "SELECT min(least), max(greatest), total(sum), sum(count), min(at) FROM rollup"
         " WHERE host=? AND series=? AND step=? AND at >= ? AND at < ? GROUP BY at - at % ?",
-        (host, series, rolled, first, last, step),
+        (host, series, span, start, end, step),
     ).fetchall()
-
-
-def _unrolled(db: sqlite3.Connection, host: int, start: int, end: int, rolled: int) -> list[tuple[int, int]]:
-    """The spans [from, to) of [start, end) that must be read from the samples."""
-    if not rolled:
-        return [(start, end)]
-    first = min(end, max(start, rollup.fine_from(db, host))) if rolled == rollup.FINE else start
-    last = max(first, min(end, rolled_until(db, host)))
-    found = [(start, first), (last, end)]
-    for hour in rollup.late_hours(db, host):
-        found.append((max(first, hour), min(last, hour + rollup.HOUR)))
-    return [(a, b) for a, b in found if a < b]
 
 
 def rolled_until(db: sqlite3.Connection, host: int) -> int:
@@ -235,8 +225,8 @@ def last_cycle(db: sqlite3.Connection, host: int) -> Cycle | None:
 
 def cycles(db: sqlite3.Connection, host: int, start: int, end: int) -> list[int]:
     """Times of the cycles in [start, end], oldest first: where one is missing, there is a gap."""
-    rows = db.execute("SELECT at FROM cycle WHERE host=? AND at BETWEEN ? AND ? ORDER BY at", (host, start, end))
-    return [row[0] for row in rows]
+    rows = db.execute("SELECT at FROM cycle WHERE host=? AND at BETWEEN ? AND ?", (host, start, end))
+    return sorted([row[0] for row in rows] + past.times(db, host, start, end))
 
 
 def rhythm(db: sqlite3.Connection, host: int) -> int:
@@ -279,4 +269,6 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
     found = {}
     for table in ("sample", "packed", "rollup", "cycle", "series", "incident", "advisory", "notification"):
         found[table] = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    for table, packed in (("rollup", "rolled"), ("cycle", "packed_cycle")):
+        found[table] += int(db.execute(f"SELECT coalesce(sum(count), 0) FROM {packed}").fetchone()[0])
     return found
