@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from archive import backup, database, dues, pack, purge, read, rollup, settings, slices, upkeep
+from archive import backup, database, dues, pack, read, rollup, settings, slices, upkeep
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
