@@ -1,4 +1,4 @@
-"""Days past, packed: every sample of one series and one UTC day in one blob, lossless.
+"""Days past, packed: every sample of one series and one UTC day in one blob, lossless; later, of sixteen days.
 
 A blob's first byte is its form. Form 2: a count, the times as one column, the values as another (archive/columns.py), and
 their CRC-32. Form 1, which older versions wrote (its first byte is zlib's own, 0x78): zlib over varints, first time and
@@ -8,11 +8,14 @@ value, then the change of the interval and of the value, zigzag-coded; still wha
 import sqlite3
 import zlib
 from array import array
+from bisect import bisect_left, bisect_right
 
 from archive import columns
 
 DAY = 86_400
 FORM = 2
+STRETCH = 16 * DAY
+INT64 = 2**63
 GROUP = 500  # series gathered at a time: a day of minutes of each is 12 MB
 
 Columns = tuple["array[int]", "array[int]"]  # times and values of one series, by time
@@ -93,10 +96,25 @@ def _decoded_varints(raw: bytes) -> list[tuple[int, int]]:
 def samples(db: sqlite3.Connection, host: int, series: int, start: int, end: int) -> list[tuple[int, int]]:
     """Packed samples with start <= at <= end, oldest first."""
     rows = db.execute(
+        "SELECT data FROM packed_long WHERE host=? AND series=? AND at > ? AND at <= ? ORDER BY at",
+        (host, series, start - STRETCH, end),
+    )
+    found = [sample for (blob,) in rows for sample in _within(decode(blob), start, end)]
+    rows = db.execute(
         "SELECT data FROM packed WHERE host=? AND series=? AND day BETWEEN ? AND ? ORDER BY day",
         (host, series, start - start % DAY, end),  # a day's name is its first second
     )
-    return [sample for (blob,) in rows for sample in decode(blob) if start <= sample[0] <= end]
+    days = [sample for (blob,) in rows for sample in _within(decode(blob), start, end)]
+    if not found or not days or found[-1][0] < days[0][0]:
+        return found + days
+    return sorted((dict(days) | dict(found)).items())  # a text came late to a stretch
+
+
+def _within(found: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """Those with start <= at <= end, of samples sorted by time."""
+    if not found or (start <= found[0][0] and found[-1][0] <= end):
+        return found
+    return found[bisect_left(found, (start, -INT64)) : bisect_right(found, (end, INT64))]
 
 
 def every(db: sqlite3.Connection, host: int, series: int, start: int, end: int) -> dict[int, int]:
@@ -191,3 +209,39 @@ def drop(db: sqlite3.Connection, host: int, day: int, most: int) -> int:
 
 def _first(db: sqlite3.Connection, host: int, day: int) -> int:
     return int(db.execute("SELECT min(at) FROM sample WHERE host=? AND at >= ?", (host, day)).fetchone()[0])
+
+
+def pack_stretch(db: sqlite3.Connection, host: int, series: int, since: int, before: int) -> bool:
+    """Put a series' packed days of the oldest whole stretch in [since, before) into one blob, within the caller's
+    transaction. False when there is none."""
+    since += -since % STRETCH
+    first = db.execute(
+        "SELECT min(day) FROM packed WHERE host=? AND series=? AND day >= ?", (host, series, since)
+    ).fetchone()[0]
+    if first is None or first - first % STRETCH + STRETCH > before:
+        return False
+    start = first - first % STRETCH
+    found = samples(db, host, series, start, start + STRETCH - 1)
+    db.execute(
+        "INSERT OR REPLACE INTO packed_long VALUES (?, ?, ?, ?, ?)", (host, series, start, len(found), encode(found))
+    )
+    db.execute(
+        "DELETE FROM packed WHERE host=? AND series=? AND day >= ? AND day < ?", (host, series, start, start + STRETCH)
+    )
+    return True
+
+
+def unpack_stretch(db: sqlite3.Connection, host: int, series: int, before: int) -> bool:
+    """Make days again of a series' oldest stretch, where it began before a time. False when there is none."""
+    row = db.execute(
+        "SELECT at FROM packed_long WHERE host=? AND series=? AND at < ? ORDER BY at LIMIT 1", (host, series, before)
+    ).fetchone()
+    if row is None:
+        return False
+    start = int(row[0])
+    for day in range(start, start + STRETCH, DAY):
+        found = samples(db, host, series, day, day + DAY - 1)
+        if found:
+            put(db, (host, series, day, len(found), encode(found)))
+    db.execute("DELETE FROM packed_long WHERE host=? AND series=? AND at=?", (host, series, start))
+    return True

@@ -8,7 +8,7 @@ import zlib
 from archive import columns
 
 DAY = 86_400
-KEEP = 40 * DAY  # younger ones stay rows: judging, doctor and the digest look at them
+KEEP = 15 * DAY  # younger ones stay rows: judging, doctor and the digest look at them
 FORM = 1
 UPTIME_SCALE = 100  # /proc/uptime has hundredths
 Cycle = tuple[int, str, float, int, int, int, int]  # at, boot, uptime, lag, probes, failed, samples
@@ -67,6 +67,11 @@ def _pack_day(db: sqlite3.Connection, host: int, day: int) -> bool:
     rows: list[Cycle] = db.execute(
         f"SELECT {_WHOLE} FROM cycle WHERE host=? AND at >= ? AND at < ?", (host, day, day + DAY)
     ).fetchall()
+    return store(db, host, day, rows)
+
+
+def store(db: sqlite3.Connection, host: int, day: int, rows: list[Cycle]) -> bool:
+    """Cycles of one day, boot by boot, within the caller's transaction; False when none of them could be packed."""
     done = False
     for boot in dict.fromkeys(row[1] for row in rows):
         known = db.execute(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from archive import database, events, past, read, rolled, rollup
+from archive import database, events, pack, past, read, rolled, rollup
 
 DAY = 86_400
 DEFAULT_RETENTION = 400
@@ -127,6 +127,11 @@ def step(
     samples = db.execute("DELETE FROM sample WHERE host=? AND at < ?", (host, before)).rowcount
     if last:
         return Removed(samples, 0, True)
+    lines = [row[0] for row in db.execute("SELECT id FROM series WHERE host=?", (host,))]
+    for series in lines:
+        while pack.unpack_stretch(db, host, series, cut):
+            if spent():
+                return Removed(samples, 0, True)
     packed = db.execute(
         "DELETE FROM packed WHERE rowid IN (SELECT rowid FROM packed WHERE host=? AND day + ? <= ? LIMIT ?)",
         (host, DAY, cut, max(1, batch // 20)),
@@ -135,7 +140,7 @@ def step(
         return Removed(samples, packed, True)
     left = batch
     # By series: the key begins with it, so each of these reads only what it removes.
-    for (series,) in db.execute("SELECT id FROM series WHERE host=?", (host,)).fetchall():
+    for series in lines:
         for span, limit in ((rollup.FINE, max(cut, fine)), (rollup.HOUR, cut), (rollup.DAY, cut)):
             removed = rolled.purge(db, host, series, span, limit)
             removed += db.execute(
@@ -179,6 +184,7 @@ def _kept(db: sqlite3.Connection, host: int, series: int) -> bool:
     """Whether anything still speaks of a line. An incident keeps it: its id must not pass to another."""
     row = db.execute(
         "SELECT 1 FROM packed WHERE host=?1 AND series=?2 UNION ALL SELECT 1 FROM rollup WHERE host=?1 AND series=?2"
+        " UNION ALL SELECT 1 FROM packed_long WHERE host=?1 AND series=?2"
         " UNION ALL SELECT 1 FROM rolled WHERE host=?1 AND series=?2"
         " UNION ALL SELECT 1 FROM incident WHERE series=?2 LIMIT 1",
         (host, series),
@@ -194,13 +200,19 @@ def preview(db: sqlite3.Connection, host: int, days: int, now: int) -> tuple[int
         "SELECT coalesce(sum(count), 0), coalesce(sum(length(data)), 0) FROM packed WHERE host=? AND day < ?",
         (host, cut - DAY + 1),
     ).fetchone()
+    for at, count, bytes_ in db.execute(
+        "SELECT at, count, length(data) FROM packed_long WHERE host=? AND at < ?", (host, cut)
+    ):
+        share = min(1.0, (cut - at) / pack.STRETCH)  # of a stretch that is cut, about so much goes
+        packed, size = packed + round(count * share), size + round(bytes_ * share)
     return plain + packed, plain * 16 + size
 
 
 def _oldest(db: sqlite3.Connection, host: int) -> int | None:
     plain = db.execute("SELECT min(at) FROM sample WHERE host=?", (host,)).fetchone()[0]
     packed = db.execute("SELECT min(day) FROM packed WHERE host=?", (host,)).fetchone()[0]
-    return min((at for at in (plain, packed) if at is not None), default=None)
+    old = db.execute("SELECT min(at) FROM packed_long WHERE host=?", (host,)).fetchone()[0]
+    return min((at for at in (plain, packed, old) if at is not None), default=None)
 
 
 def journal(data: str, now: int, days: int = 14, most: int = 64 << 20) -> int:

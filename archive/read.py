@@ -269,6 +269,7 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
     found = {}
     for table in ("sample", "packed", "rollup", "cycle", "series", "incident", "advisory", "notification"):
         found[table] = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    found["packed"] += int(db.execute("SELECT count(*) FROM packed_long").fetchone()[0])
     for table, packed in (("rollup", "rolled"), ("cycle", "packed_cycle")):
         found[table] += int(db.execute(f"SELECT coalesce(sum(count), 0) FROM {packed}").fetchone()[0])
     return found

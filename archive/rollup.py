@@ -98,10 +98,7 @@ def _roll_day(db: sqlite3.Connection, host: int, series: int, day: int) -> None:
         return
     total = max(-_INT64, min(_INT64, sum(row[3] for row in hours)))
     least, greatest = min(row[1] for row in hours), max(row[2] for row in hours)
-    db.execute(
-        f"INSERT INTO rollup VALUES (?, ?, {DAY}, ?, ?, ?, ?, ?){_STORE}",
-        (host, series, day, least, greatest, total, sum(row[4] for row in hours)),
-    )
+    store(db, host, series, DAY, [(day, least, greatest, total, sum(row[4] for row in hours))])
 
 
 def _roll_on(db: sqlite3.Connection, host: int, now: int, hours: int, fine: int, spent: Callable[[], bool]) -> bool:
@@ -123,7 +120,7 @@ def _roll_on(db: sqlite3.Connection, host: int, now: int, hours: int, fine: int,
         until = start + HOUR
         hours = 0 if spent() else hours - 1
     if until > before:
-        _set(db, f"rolled_until.{host}", str(until), now)
+        reached(db, host, until, now)
     return until < end
 
 
@@ -206,13 +203,22 @@ def _roll_again(db: sqlite3.Connection, host: int, start: int, fine: int) -> Non
         found = pack.every(db, host, series, start, start + HOUR - 1)
         for step in (FINE, HOUR):
             if step == HOUR or start >= fine:
-                db.executemany(
-                    f"INSERT INTO rollup VALUES (?, ?, {step}, ?, ?, ?, ?, ?){_STORE}",
-                    [(host, series, *span) for span in _spans(found, step)],
-                )
+                store(db, host, series, step, _spans(found, step))
     if day < days_until(db, host):
         for series in touched:
             _roll_day(db, host, series, day)
+
+
+def store(db: sqlite3.Connection, host: int, series: int, step: int, rows: list[rolled.Row]) -> None:
+    """Rollups that are known already, within the caller's transaction."""
+    db.executemany(
+        f"INSERT INTO rollup VALUES (?, ?, ?, ?, ?, ?, ?, ?){_STORE}", [(host, series, step, *row) for row in rows]
+    )
+
+
+def reached(db: sqlite3.Connection, host: int, until: int, now: int) -> None:
+    """From now on, samples before `until` (a multiple of 3600) are read from the rollups that were stored."""
+    _set(db, f"rolled_until.{host}", str(until), now)
 
 
 def pack_some(db: sqlite3.Connection, host: int, before: int, spent: Callable[[], bool] = _never) -> bool:

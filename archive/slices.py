@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from archive import database, pack, past, read, rollup
+from archive import database, pack, past, purge, read, rollup
 
 BUDGET = 0.06  # seconds of work in a slice; the commit and the checkpoint at the close come on top
 PAUSE = 0.05
@@ -102,7 +102,20 @@ def _pack(data: str, host: int, day: int) -> bool:
 
 
 def pack_old(data: str, host: int, before: int, now: int) -> None:
-    """Rollups of stretches that ended before a time, and cycles of weeks past."""
+    """Samples and rollups of stretches that ended before a time, and cycles of weeks past."""
+    with database.reader(data) as db:
+        kept = now - purge.retention_days(db) * DAY  # an older stretch is being made days again, to be removed
+        lines = [row[0] for row in db.execute("SELECT id FROM series WHERE host=? ORDER BY id DESC", (host,))]
+
+    def stretches(db: sqlite3.Connection, spent: Spent) -> bool:
+        while lines:
+            while pack.pack_stretch(db, host, lines[-1], kept, before):
+                if spent():
+                    return True
+            lines.pop()
+        return False
+
+    repeat(data, stretches)
     repeat(data, lambda db, spent: rollup.pack_some(db, host, before, spent))
 
     def cycles(db: sqlite3.Connection, spent: Spent) -> bool:

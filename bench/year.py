@@ -216,7 +216,7 @@ class Machine:
             nvme.append(round((33 + 0.1 * level + gauss(0, 0.2)) * 10))
         found["temperature_celsius", "package"], found["temperature_celsius", "nvme"] = package, nvme
         people, column = 0, []
-        for minute in range(MINUTES):
+        for _minute in range(MINUTES):
             people = max(0, people + (chance.randrange(-1, 2) if uniform() < 0.02 * weekend else 0))
             column.append(people * 1000)
         found["users_logged_in", ""] = column

@@ -21,3 +21,14 @@ CREATE TABLE packed_cycle (
   data BLOB NOT NULL,
   PRIMARY KEY (host, day, boot)
 ) STRICT;
+
+-- Sixteen days of one series in one blob (archive/pack.py): a blob of a day leaves a quarter of its page empty. A sample may
+-- stand here and, after a text came late, in `packed` too; it is the same.
+CREATE TABLE packed_long (
+  host INTEGER NOT NULL,
+  series INTEGER NOT NULL,
+  at INTEGER NOT NULL,             -- start of the stretch
+  count INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (host, series, at)
+) STRICT;

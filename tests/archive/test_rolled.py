@@ -144,8 +144,9 @@ def test_a_purge_cuts_a_stretch_where_the_retention_ends(data):
 def test_sums_that_were_cut_stay_rows(data):
     line = fill(data, 30 * 24)
     with database.writer(data) as db, database.transaction(db):
-        db.execute("UPDATE rollup SET count=60, sum=?, least=?, greatest=? WHERE series=? AND step=3600 AND at=?",
-                   (2**63 - 1, -(2**62), 2**62, line.id, MIDNIGHT + HOUR))  # fmt: skip
+        for hour, count in ((7, 60), (11, 59), (30, 41)):
+            db.execute("UPDATE rollup SET count=?, sum=?, least=?, greatest=? WHERE series=? AND step=3600 AND at=?",
+                       (count, 2**63 - 1, -(2**62), 2**62, line.id, MIDNIGHT + hour * HOUR))  # fmt: skip
         rows = rolled.rows_of(db, 1, line.id, HOUR, 0, 2**40)
         with pytest.raises(columns.TooWide):
             rolled.encode(rows[:384])

@@ -371,7 +371,7 @@ def test_what_is_old_is_packed_and_reads_as_before(data):
 
     found = dump(data, "rolled", "packed_cycle", "rollup", "cycle")
     assert {row[2] for row in found["rolled"]} == {300, 3600}
-    assert min(row[1] for row in found["cycle"]) >= MIDNIGHT - 41 * DAY
+    assert min(row[1] for row in found["cycle"]) >= MIDNIGHT - 16 * DAY
     assert len(found["packed_cycle"]) >= 19
     after = seen()
     assert after[:3] == before[:3]
