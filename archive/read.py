@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from archive import pack, past, rolled, rollup
 
+DAY = 86_400
 ROLLED = (rollup.FINE, rollup.HOUR, rollup.DAY)
 
 
@@ -130,14 +131,49 @@ def latest(db: sqlite3.Connection, host: int, within: int = 0) -> dict[int, Samp
     if not within:
         rarest = db.execute("SELECT coalesce(max(every), 1) FROM probe WHERE host=?", (host,)).fetchone()[0]
         within = (int(rarest) + 3) * rhythm(db, host)
-    rows = db.execute(
-        "SELECT x.series, x.at, s.value, m.scale FROM"
-        " (SELECT series, max(at) AS at FROM sample WHERE host=? AND at BETWEEN ? AND ? GROUP BY series) x"
-        " JOIN sample s ON s.host=? AND s.at = x.at AND s.series = x.series"
-        " JOIN series r ON r.id = x.series JOIN metric m ON m.id = r.metric",
-        (host, newest.at - within, newest.at, host),
+    start = newest.at - within
+    scales = dict(
+        db.execute(
+            "SELECT s.id, m.scale FROM series s JOIN metric m ON m.id = s.metric WHERE s.host=?", (host,)
+        ).fetchall()
     )
-    return {row[0]: Sample(row[1], row[2] / row[3]) for row in rows}
+    # Nearly every line stands in the newest minutes; the rare ones are looked up, each by its last 5-minute rollup.
+    found = _newest(db, host, max(start, newest.at - 3 * 60), newest.at)
+    if len(found) < len(scales) and start < newest.at - 3 * 60:
+        until = min(newest.at + 1, rolled_until(db, host))
+        if any(hour >= start - rollup.HOUR for hour in rollup.late_hours(db, host)) or start < newest.at - 2 * DAY:
+            until = start  # rollups do not tell
+        found = _newest(db, host, max(start, min(until, newest.at - 3 * 60)), newest.at)
+        for series in scales.keys() - found.keys() if until > start else ():
+            sample = _before(db, host, series, start, until)
+            if sample:
+                found[series] = sample
+    return {series: Sample(at, value / scales[series]) for series, (at, value) in found.items() if series in scales}
+
+
+def _newest(db: sqlite3.Connection, host: int, start: int, end: int) -> dict[int, tuple[int, int]]:
+    """The newest (at, value as stored) of every series that has one in [start, end]."""
+    # SQLite gives the other columns of the row that holds the one max().
+    rows = db.execute(
+        "SELECT series, max(at), value FROM sample WHERE host=? AND at BETWEEN ? AND ? GROUP BY series",
+        (host, start, end),
+    )
+    return {series: (at, value) for series, at, value in rows}
+
+
+def _before(db: sqlite3.Connection, host: int, series: int, start: int, until: int) -> tuple[int, int] | None:
+    """The newest (at, value) of one series in [start, until), all of it rolled up."""
+    span = db.execute(
+        "SELECT max(at) FROM rollup WHERE host=? AND series=? AND step=? AND at > ? AND at < ?",
+        (host, series, rollup.FINE, start - rollup.FINE, until),
+    ).fetchone()[0]
+    if span is None:
+        return None
+    row = db.execute(
+        "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=? ORDER BY at DESC LIMIT 1",
+        (host, max(start, span), span + rollup.FINE - 1, series),
+    ).fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def samples(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> list[Sample]:
