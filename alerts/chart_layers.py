@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, SubElement
 
 from alerts.chart_data import Band, Gap, Graph, runs, tolerance
-from alerts.chart_filter import number
+from alerts.chart_filter import number, text
 from alerts.chart_ticks import Axis
 from alerts.words import Words
 from archive.read import Point
@@ -56,9 +56,11 @@ class Layers:
         return self.height * (1 - self.axis.share(value))
 
     def node(self, tag: str, kind: str, **attributes: float | str) -> Element:
-        return SubElement(
-            self.parent, tag, {"class": kind} | {k.replace("_", "-"): str(v) for k, v in attributes.items()}
-        )
+        told = {
+            name.replace("_", "-"): value if isinstance(value, str) else number(value)
+            for name, value in attributes.items()
+        }
+        return SubElement(self.parent, tag, {"class": kind} | told)
 
     def path(self, kind: str, parts: _Where, *, close: bool = False) -> None:
         d = "".join(_trail(part) + "Z" * close for part in parts)
@@ -125,7 +127,7 @@ class Layers:
         late = now > self.width - 90
         anchor = "end" if late else "start"
         label = self.node("text", "v-now-label", x=now, y=-4, text_anchor=anchor)
-        label.text = self.words.gettext("today")
+        label.text = text(self.words.gettext("today"))
         self.shown |= {"forecast": None, "cone": None}
 
     def levels(self) -> None:
@@ -142,7 +144,7 @@ class Layers:
             kind = f"v-level-label v-level-label{extra}" if extra else "v-level-label"
             anchor, x = ("end", self.width - 6) if crowded else ("start", 6.0)
             label = self.node("text", kind, x=x, y=y - 4, text_anchor=anchor)
-            label.text = level.label
+            label.text = text(level.label)
             taken.append(y)
             self.shown["level-warning" if warning else "level"] = None
 

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from archive import events, spool, text, units
+from archive import events, past, spool, text, units
 from archive.text import Labels
 
 BOOT = "boot"
@@ -111,7 +111,7 @@ class Loading:
         at = self.cycle.at
         while row := self.db.execute(
             "SELECT boot, uptime FROM cycle WHERE host=? AND at=?", (self.host, at)
-        ).fetchone():
+        ).fetchone() or past.at_second(self.db, self.host, at):
             if (row[0], row[1]) == (self.cycle.boot, self.cycle.uptime):
                 return False
             at += 1
@@ -137,7 +137,7 @@ class Loading:
             return
         seen = self.db.execute(
             "SELECT 1 FROM cycle WHERE host=? AND boot=? LIMIT 1", (self.host, self.cycle.boot)
-        ).fetchone()
+        ).fetchone() or past.knows(self.db, self.host, self.cycle.boot)
         self.newest = self.cycle.at > last["at"] or not seen
         if not seen:
             events.add(self.db, self.host, self.cycle.at - int(self.cycle.uptime), BOOT, "", "")

@@ -7,6 +7,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -269,17 +270,28 @@ def sentence(made: Material, words: Words, now: int, period: str) -> str:
 def spans(points: Sequence[Point], graph: Graph, words: Words, now: int) -> list[Row]:
     """The drawn points in words, oldest first."""
     kept, step = thinned(points, graph.step)
+    # No zone is off by less than a quarter of an hour: within one, it is the same day for every reader.
+    quarter = now - now % 900
     return [
         Row(
             point.at,
-            words.day(point.at + step // 2, now) if step >= DAY else words.moment(point.at, now),
-            words.value(point.mean, graph.unit),
-            words.value(point.least, graph.unit),
-            words.value(point.greatest, graph.unit),
+            _when(words, point.at, step, quarter),
+            *_said(words, graph.unit, point.mean, point.least, point.greatest),
             point.count,
         )
         for point in kept
     ]
+
+
+# From one cycle to the next all of a graph's spans but one or two are the same; to write them takes longer than to draw.
+@lru_cache(maxsize=16_384)
+def _when(words: Words, at: int, step: int, now: int) -> str:
+    return words.day(at + step // 2, now) if step >= DAY else words.moment(at, now)
+
+
+@lru_cache(maxsize=16_384)
+def _said(words: Words, unit: str, mean: float, least: float, greatest: float) -> tuple[str, str, str]:
+    return words.value(mean, unit), words.value(least, unit), words.value(greatest, unit)
 
 
 def cursor(rows: Sequence[Row], graph: Graph, words: Words, *, ranged: bool) -> Own:
