@@ -19,9 +19,8 @@ done <"${VIGIE_ROOT:-}/proc/diskstats"
 
 if [[ -z $busy ]]; then
   echo "# UNAVAILABLE no disk of this machine is visible"
-  exit 0
-fi
-printf '%s' "# HELP diskio_read_bytes_total Disks, read
+else
+  printf '%s' "# HELP diskio_read_bytes_total Disks, read
 # HELP.fr diskio_read_bytes_total Disques, lecture
 # TYPE diskio_read_bytes_total counter
 $read_bytes# HELP diskio_written_bytes_total Disks, written
@@ -31,3 +30,4 @@ $written_bytes# HELP diskio_busy_seconds_total Disks, time busy
 # HELP.fr diskio_busy_seconds_total Disques, temps d’occupation
 # TYPE diskio_busy_seconds_total counter
 $busy"
+fi

@@ -19,7 +19,7 @@ set -euo pipefail
 export LC_ALL=C
 
 # shellcheck disable=SC2016 # awk's own $
-readonly processes_program='
+processes_program='
 function slurp(path,   record, text, begun) { # a name may hold any byte, newlines too: no line is what it seems
   RS = "\001"
   while ((getline record < path) > 0) { text = begun ? text "\001" record : record; begun = 1 }

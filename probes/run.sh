@@ -4,11 +4,16 @@
 #   1. Find the executables in the folders of VIGIE_PROBES; `# EVERY n` and `# LIMIT n` are read from their source.
 #   2. Start those that are due, each under its own time limit. One that still runs from an earlier cycle is not
 #      started again.
-#   3. Wait for each, but never for more than 3 s past its limit: what cannot even be killed is left behind.
-#   4. Write the spool file aside, sync it, rename it, sync the folder. Killed anywhere, it is there whole or not at all.
-#   5. Refresh data/probes/, the latest good text of each probe, for people and for node_exporter.
+#   3. Meanwhile read the shipped Bash probes that ask /proc and /sys alone, one after the other, in one subshell with a
+#      process group and a time limit of its own: no program to start. Whatever ends that subshell (a failure, an exit,
+#      the time limit) ends the probe that was being read; the others go on in a new one.
+#   4. Wait for each, but never for more than 3 s past its limit: what cannot even be killed is left behind.
+#   5. Write the spool file aside, rename it, sync it and the folder. Killed anywhere, it is there whole or not at all;
+#      after a power cut its end mark tells whether it is whole.
+#   6. Refresh data/probes/, the latest good text of each probe, for people and for node_exporter.
 #
 # No argument. Status 0 also when probes failed (a failure is data); 1 when something could not be written or found.
+# run_all.sh sources it in a subshell, which saves starting a Bash.
 set -euo pipefail
 set -o noclobber # `>` follows no planted link and overwrites nothing
 shopt -s nullglob
@@ -19,8 +24,10 @@ trap '' XFSZ # past a file size limit a write fails and says so, instead of kill
 declare -A left=() pids=() starts=() sinces=()                                    # kept from cycle to cycle, by probe
 declare -A paths=() every=() limit=() interpreter=()                              # said by the probe's source
 declare -A running=() began=() uptimes=() reason=() seconds=() texts=() counts=() # this cycle; running: process -> probe
-names=() due=() good=()
-failed=0 watchdog='' temporary=''
+names=() due=() good=() light=() spool=''
+failed=0 watchdog='' temporary='' worker=0
+# Shipped, in Bash, and asking nothing but /proc, /sys and local disks: read by the runner's own subshell.
+readonly read_here=' cpu disk diskio load memory network pressure processes raid temperature uptime users '
 
 die() { # <words>: one line for the administrator
   printf 'probes/run.sh: %s\n' "$*" >&2
@@ -28,9 +35,9 @@ die() { # <words>: one line for the administrator
 }
 
 take_settings() { # sets here, data, folders, first and now; the probes get nothing of ours that is not theirs
-  local name
-  here=${BASH_SOURCE[0]%/*}
-  [[ ${BASH_SOURCE[0]} == */* ]] || here=.
+  local name=${BASH_SOURCE[0]}
+  here=${name%/*}
+  [[ $name == */* ]] || here=.
   cd -P -- "$here"
   here=$PWD
   cd .. # relative paths are meant from the repository
@@ -46,13 +53,16 @@ take_settings() { # sets here, data, folders, first and now; the probes get noth
 
 open_folders() { # makes what is missing, refuses links, removes what a killed run left
   local path
+  local -a old=()
   for path in "$data" "$data/"{run,run/out,run/state,spool,probes}; do
     [[ $path == "$data" || ! -L $path ]] || die "$path is a symbolic link: remove it"
     [[ -d $path ]] || mkdir -p -- "$path" || die "cannot make the folder $path"
     [[ -w $path ]] || die "cannot write in $path"
   done
   [[ ! -L $data/run/cycle ]] || die "$data/run/cycle is a symbolic link: remove it"
-  rm -f -- "$data"/run/out/* "$data"/spool/.*.tmp || die "cannot remove old files in $data/run/out or $data/spool"
+  old=("$data"/spool/.*.tmp "$data"/run/out/*.tmp)
+  for path in "$data"/run/out/*; do [[ ! -L $path ]] || old+=("$path"); done
+  ((${#old[@]} == 0)) || rm -f -- "${old[@]}" || die "cannot remove old files in $data/run/out or $data/spool"
 }
 
 read_clock() { # sets boot and uptime, before the probes read their counters
@@ -80,20 +90,60 @@ remember() {
 }
 
 find_probes() { # a later folder's probe replaces an earlier one of the same name
-  local folder path name
+  local folder path name seen='' fresh=1
   names=()
+  ! recall_probes || return 0
   for folder in "${folders[@]}"; do
     if [[ ! -d $folder ]]; then
       printf 'probes/run.sh: VIGIE_PROBES: there is no folder %s\n' "$folder" >&2
-      failed=1
+      failed=1 fresh=0
+      continue
     fi
+    [[ $data/run/cycle -nt $folder ]] || fresh=0
     for path in "$folder"/*; do
-      [[ -f $path && -x $path && ! $path -ef $here/run.sh && $path != *.prom && $path != *[~#] ]] || continue
+      [[ -f $path && ! $path -ef $here/run.sh && $path != *.prom && $path != *[~#] ]] || continue
+      [[ $path == /* ]] || path="$PWD/$path"
+      [[ $data/run/cycle -nt $path && $path != *[$'\n\t']* ]] || fresh=0
+      if [[ ! -x $path ]]; then
+        seen+="-"$'\t\t\t\t'"$path"$'\n'
+        continue
+      fi
       name=${path##*/} name=${name%.*} name=${name//[!A-Za-z0-9_-]/_}
       [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
-      [[ $path == /* ]] || path="$PWD/$path"
       read_source "$name" "$path"
+      seen+="$name"$'\t'"${every[$name]}"$'\t'"${limit[$name]}"$'\t'"${interpreter[$name]}"$'\t'"$path"$'\n'
     done
+  done
+  # Kept only when all of it is older than the cycle before: what changes while it is read is read again.
+  if ((fresh)); then
+    { printf '%s\n%send\n' "${folders[*]}" "$seen" >|"$data/run/probes"; } 2>/dev/null || true # cut, it does not end with "end"
+  elif [[ -s $data/run/probes ]]; then
+    : >|"$data/run/probes"
+  fi
+}
+
+recall_probes() { # what was read of the sources before, while none of them has changed; 1 when they must be read
+  local folder line name rest path known="$data/run/probes"
+  local -a rows=()
+  [[ -s $known && ! -L $known ]] || return 1
+  for folder in "${folders[@]}"; do [[ $known -nt $folder ]] || return 1; done
+  mapfile -t rows <"$known"
+  [[ ${rows[0]} == "${folders[*]}" && ${rows[-1]} == end ]] || return 1
+  for line in "${rows[@]:1:${#rows[@]}-2}"; do
+    name=${line%%$'\t'*} path=${line##*$'\t'}
+    if [[ $name == - ]]; then
+      [[ ! -x $path ]] || return 1
+      continue
+    fi
+    [[ -x $path && $known -nt $path ]] || return 1
+  done
+  for line in "${rows[@]:1:${#rows[@]}-2}"; do
+    name=${line%%$'\t'*} rest=${line#*$'\t'}
+    [[ $name != - ]] || continue
+    [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
+    every[$name]=${rest%%$'\t'*} rest=${rest#*$'\t'}
+    limit[$name]=${rest%%$'\t'*} rest=${rest#*$'\t'}
+    interpreter[$name]=${rest%%$'\t'*} paths[$name]=${rest#*$'\t'}
   done
 }
 
@@ -115,11 +165,13 @@ start_time() { # <process>: in REPLY; status 1 when there is none, or only its r
   [[ ${fields[2]:-} != Z ]]
 }
 
-start() { # <name>
+start() { # <name>: a process of its own
   local out="$data/run/out/$1" state="$data/run/state/$1"
   local -a command=()
   read -r -a command <<<"${interpreter[$1]}"
   [[ -d $state ]] || mkdir -- "$state" || die "cannot make the folder $state"
+  # A grandchild of an earlier cycle may still hold the file.
+  [[ ! -e $out.prom && ! -e $out.err ]] || rm -f -- "$out.prom" "$out.err" || die "cannot remove $out.prom"
   began[$1]=${EPOCHREALTIME/./}
   # Its counters are divided by the time since it was started last: the reading is taken beside theirs.
   { read -r "uptimes[$1]" _ <"$VIGIE_ROOT/proc/uptime"; } 2>/dev/null || uptimes[$1]=$uptime
@@ -131,20 +183,115 @@ start() { # <name>
 
 start_due() {
   local name
-  running=() reason=() due=()
+  running=() reason=() due=() light=()
   # A probe's text has at most 1 MB; the cycle as a whole may have more. A lower limit of the caller's stands.
   ulimit -S -f 1024 2>/dev/null || true
   for name in "${names[@]}"; do
     left[$name]=$((${left[$name]:-0} - 1))
     ((left[$name] <= 0 || left[$name] >= every[$name])) || continue # the second: EVERY was made shorter
     due+=("$name") seconds[$name]=0.000
-    if start_time "${pids[$name]:-0}" && [[ $REPLY == "${starts[$name]}" ]]; then
+    if [[ ${pids[$name]:-0} != 0 ]] && start_time "${pids[$name]}" && [[ $REPLY == "${starts[$name]}" ]]; then
       TZ=UTC printf -v "reason[$name]" 'still running since %(%FT%TZ)T' "${sinces[$name]}"
+    elif [[ $read_here == *" $name "* && ${paths[$name]} == "$here/$name.sh" ]]; then
+      left[$name]=${every[$name]} pids[$name]=0 starts[$name]=0 sinces[$name]=0
+      light+=("$name")
     else
       start "$name"
     fi
   done
+  read_light
   ulimit -S -f hard
+}
+
+# --- Probes that are read rather than started ---
+
+read_light() { # all of light, in as few subshells as they let themselves be read in
+  local name line status ended
+  local -a rest=("${light[@]}") said=()
+  for name in "${light[@]}"; do
+    [[ -d $data/run/state/$name ]] || mkdir -- "$data/run/state/$name" || die "cannot make the folder $data/run/state/$name"
+  done
+  while ((${#rest[@]})); do
+    work "${rest[@]}"
+    status=$REPLY ended=0
+    mapfile -t said <"$data/run/out/read"
+    for line in "${said[@]}"; do
+      if [[ $line == *' '* ]]; then
+        name=${line%% *} line=${line#* }
+        began[$name]=${line% *} uptimes[$name]=${line#* }
+      else
+        tell_seconds "$name" "$line"
+        read_text "$name"
+        ((ended += 1))
+      fi
+    done
+    rest=("${rest[@]:ended}")
+    ((${#rest[@]})) || return 0
+    # The one that was being read is the one that ended the subshell.
+    name=${rest[0]} rest=("${rest[@]:1}")
+    if [[ -z ${began[$name]:-} ]]; then
+      reason[$name]="could not be read (status $status)"
+    elif ((status == 75)); then
+      start "$name" # it has to ask somebody who may not answer
+    else
+      end "$name" "$status"
+      start_time "$worker" || continue
+      reason[$name]+=" and cannot be killed (process $worker)"
+      pids[$name]=$worker starts[$name]=$REPLY sinces[$name]=$EPOCHSECONDS
+    fi
+  done
+}
+
+work() { # <name>...: in REPLY the status that ended the subshell, 124 when it was its time limit
+  local ear mouth status=0 patience=0 name
+  for name in "$@"; do ((patience >= limit[$name])) || patience=${limit[$name]}; done
+  : >|"$data/run/out/read" || die "cannot write $data/run/out/read (disk full, or read-only?)"
+  # A pipe that ends when the subshell and whom it started have ended. A FIFO costs no process, a substitution one.
+  if [[ -p $data/run/pipe && ! -L $data/run/pipe ]] || mkfifo -- "$data/run/pipe" 2>/dev/null; then
+    exec {mouth}<>"$data/run/pipe"
+    exec {ear}<"$data/run/pipe"
+  else
+    exec {mouth}<> <(:)
+    exec {ear}<"/dev/fd/$mouth"
+  fi
+  set -m # a process group of its own
+  read_all "$@" </dev/null {ear}<&- &
+  worker=$!
+  set +m
+  exec {mouth}>&-
+  IFS= read -r -t "$patience" -u "$ear" _ || status=$?
+  if ((status > 128)); then
+    kill -KILL -- "-$worker" 2>/dev/null || true
+    status=0
+    IFS= read -r -t 3 -u "$ear" _ || status=$?
+    ((status > 128)) || wait "$worker" 2>/dev/null || true
+    REPLY=124
+  else
+    REPLY=0
+    wait "$worker" 2>/dev/null || REPLY=$?
+  fi
+  exec {ear}<&-
+}
+
+read_all() { # <name>...: the subshell. Its own names begin with work_: the probes' may be any other
+  local work_out="$data/run/out" work_state="$data/run/state" work_log work_began
+  local -A work_paths=()
+  for work_began in "$@"; do work_paths[$work_began]=${paths[$work_began]}; done
+  trap - EXIT INT TERM HUP
+  set +m +o noclobber
+  exec {work_log}>"$work_out/read"
+  while (($#)); do
+    export VIGIE_STATE=$work_state/$1
+    shopt -u nullglob
+    set +f
+    IFS=$' \t\n' work_began=${EPOCHREALTIME/./}
+    read -r uptime _ <"$VIGIE_ROOT/proc/uptime"
+    echo "$1 $work_began $uptime" >&"$work_log"
+    # shellcheck disable=SC1090 # a shipped probe
+    . "${work_paths[$1]}" >"$work_out/$1.prom" 2>"$work_out/$1.err"
+    echo "$((${EPOCHREALTIME/./} - work_began))" >&"$work_log"
+    shift
+  done
 }
 
 wait_all() { # each until it ends, or for 3 s more than its limit; counts the time without a clock that may be set
@@ -182,8 +329,7 @@ wait_all() { # each until it ends, or for 3 s more than its limit; counts the ti
 end() { # <name> <status>
   local line='' spent=$((${EPOCHREALTIME/./} - began[$1]))
   local -a said=()
-  ((spent >= 0)) || spent=0 # the clock was set back
-  printf -v "seconds[$1]" '%d.%03d' $((spent / 1000000)) $((spent / 1000 % 1000))
+  tell_seconds "$1" "$spent"
   if (($2 == 124 || ($2 == 137 && spent >= limit[$1] * 1000000))); then
     reason[$1]="timed out after ${limit[$1]} s"
   elif (($2)); then
@@ -196,6 +342,12 @@ end() { # <name> <status>
   else
     read_text "$1"
   fi
+}
+
+tell_seconds() { # <name> <microseconds>
+  local spent=$2
+  ((spent >= 0)) || spent=0 # the clock was set back
+  printf -v "seconds[$1]" '%d.%03d' $((spent / 1000000)) $((spent / 1000 % 1000))
 }
 
 read_text() { # <name>: sets text[name] and lines[name], or the reason why this is not a text
@@ -231,11 +383,13 @@ write_spool() {
   done
   body+="# VIGIE lines=$lines bytes=${#body} cycle=$cycle boot=$boot uptime=$uptime"$'\n'
   temporary="$data/spool/.$cycle.$$.tmp"
-  if ! { printf '%s' "$body" >"$temporary"; } 2>/dev/null || ! sync -- "$temporary" ||
-    ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]] || ! sync -- "$data/spool"; then
+  if ! { printf '%s' "$body" >"$temporary"; } 2>/dev/null ||
+    ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]]; then
     die "cannot write $target (disk full, or read-only?)"
   fi
-  temporary=''
+  temporary=$target # until it is on the disk
+  sync -- "$target" "$data/spool" || die "cannot write $target (disk full, or read-only?)"
+  temporary='' spool=$target
 }
 
 run_cycle() { # <time of the cycle>
@@ -268,6 +422,7 @@ clean_up() { # whatever ends us, nothing of ours stays behind
   [[ -z $temporary ]] || rm -f -- "$temporary"
 }
 
+disown -a # of whoever sources this
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
@@ -278,4 +433,4 @@ if [[ $first == 1 ]]; then # counters say nothing until they are read twice
   sleep 1
   run_cycle "$((at + 1))"
 fi
-exit "$failed"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || exit "$failed"
