@@ -49,21 +49,23 @@ disk_mounts() { # sets disk_points, disk_types, disk_own and disk_whole: each fi
   local -A fleeting=() chosen=()
   { mapfile -t lines <"$root/proc/self/mountinfo"; } 2>/dev/null || disk_refuse "$root/proc/self/mountinfo cannot be read"
   # Asking under an automount with a time-out would keep it mounted for ever.
+  if [[ "${lines[*]}" == *' - autofs '* ]]; then
+    for line in "${lines[@]}"; do
+      [[ $line == *' - autofs '* && ,${line##* }, != *,timeout=0,* ]] || continue
+      fleeting[${line%% *}]=1
+    done
+  fi
   for line in "${lines[@]}"; do
-    [[ $line == *' - autofs '* && ,${line##* }, != *,timeout=0,* ]] || continue
-    fleeting[${line%% *}]=1
-  done
-  for line in "${lines[@]}"; do
+    # Not a disk, or full by nature, or another one seen through.
+    case ${line#* - } in
+      autofs\ * | aufs\ * | bdev\ * | binfmt_misc\ * | bpf\ * | cgroup\ * | cgroup2\ * | configfs\ * | cramfs\ *) continue ;;
+      debugfs\ * | devpts\ * | devtmpfs\ * | ecryptfs\ * | efivarfs\ * | erofs\ * | fusectl\ * | hugetlbfs\ *) continue ;;
+      iso9660\ * | mqueue\ * | nfsd\ * | nsfs\ * | overlay\ * | proc\ * | pstore\ * | ramfs\ * | rpc_pipefs\ *) continue ;;
+      securityfs\ * | selinuxfs\ * | squashfs\ * | sysfs\ * | tmpfs\ * | tracefs\ * | fuse.archivemount\ *) continue ;;
+      fuse.gvfsd-fuse\ * | fuse.lxcfs\ * | fuse.portal\ * | fuse.snapfuse\ * | fuse.squashfuse\ *) continue ;;
+    esac
     [[ $line == *' - '* ]] || continue
     right=(${line#* - })
-    # Not a disk, or full by nature, or another one seen through.
-    case ${right[0]:-} in
-      autofs | aufs | bdev | binfmt_misc | bpf | cgroup | cgroup2 | configfs | cramfs | debugfs | devpts) continue ;;
-      devtmpfs | ecryptfs | efivarfs | erofs | fusectl | hugetlbfs | iso9660 | mqueue | nfsd | nsfs) continue ;;
-      overlay | proc | pstore | ramfs | rpc_pipefs | securityfs | selinuxfs | squashfs | sysfs | tmpfs) continue ;;
-      tracefs | fuse.archivemount | fuse.gvfsd-fuse | fuse.lxcfs | fuse.portal | fuse.snapfuse) continue ;;
-      fuse.squashfuse) continue ;;
-    esac
     field=(${line%% - *})
     ((${#field[@]} >= 6)) || disk_refuse "a line of /proc/self/mountinfo is not as expected"
     source=${right[1]:-}

@@ -21,10 +21,10 @@ umask 077
 export LC_ALL=C
 trap '' XFSZ # past a file size limit a write fails and says so, instead of killing the shell
 
-declare -A left=() pids=() starts=() sinces=()                                    # kept from cycle to cycle, by probe
-declare -A paths=() every=() limit=() interpreter=()                              # said by the probe's source
-declare -A running=() began=() uptimes=() reason=() seconds=() texts=() counts=() # this cycle; running: process -> probe
-names=() due=() good=() light=() spool=''
+declare -A left=() pids=() starts=() sinces=()                          # kept from cycle to cycle, by probe
+declare -A paths=() every=() limit=() interpreter=()                    # said by the probe's source
+declare -A running=() began=() uptimes=() reason=() seconds=() texts=() # this cycle; running: process -> probe
+names=() due=() light=() steady=() known_rows=() spool=''
 failed=0 watchdog='' temporary='' worker=0
 # Shipped, in Bash, and asking nothing but /proc, /sys and local disks: read by the runner's own subshell.
 readonly read_here=' cpu disk diskio load memory network pressure processes raid temperature uptime users '
@@ -54,14 +54,17 @@ take_settings() { # sets here, data, folders, first and now; the probes get noth
 open_folders() { # makes what is missing, refuses links, removes what a killed run left
   local path
   local -a old=()
-  for path in "$data" "$data/"{run,run/out,run/state,spool,probes}; do
-    [[ $path == "$data" || ! -L $path ]] || die "$path is a symbolic link: remove it"
-    [[ -d $path ]] || mkdir -p -- "$path" || die "cannot make the folder $path"
-    [[ -w $path ]] || die "cannot write in $path"
-  done
-  [[ ! -L $data/run/cycle ]] || die "$data/run/cycle is a symbolic link: remove it"
-  old=("$data"/spool/.*.tmp "$data"/run/out/*.tmp)
-  for path in "$data"/run/out/*; do [[ ! -L $path ]] || old+=("$path"); done
+  if [[ -L $data/run || -L $data/spool || -L $data/probes || -L $data/run/out || -L $data/run/state || -L $data/run/cycle ||
+    ! -w $data/run/out || ! -w $data/run/state || ! -w $data/spool || ! -w $data/probes || ! -w $data/run || ! -w $data ]]; then
+    for path in "$data" "$data/"{run,run/out,run/state,spool,probes}; do
+      [[ $path == "$data" || ! -L $path ]] || die "$path is a symbolic link: remove it"
+      [[ -d $path ]] || mkdir -p -- "$path" || die "cannot make the folder $path"
+      [[ -w $path ]] || die "cannot write in $path"
+    done
+    [[ ! -L $data/run/cycle ]] || die "$data/run/cycle is a symbolic link: remove it"
+  fi
+  old=("$data"/spool/.*.tmp "$data"/run/out/*.prom)
+  for path in "$data"/run/out/{read,text}; do [[ ! -L $path ]] || old+=("$path"); done
   ((${#old[@]} == 0)) || rm -f -- "${old[@]}" || die "cannot remove old files in $data/run/out or $data/spool"
 }
 
@@ -72,26 +75,32 @@ read_clock() { # sets boot and uptime, before the probes read their counters
 }
 
 recall() { # what the cycle before left in data/run/cycle: how many cycles each still waits, and what was running
-  local name wait pid start since
+  local name
+  local -a rows=()
   left=() pids=() starts=() sinces=()
   [[ -r $data/run/cycle ]] || return 0
-  while read -r name wait pid start since; do
-    [[ "$name $wait $pid $start $since" =~ ^[A-Za-z0-9_-]+(\ [0-9]+){4}$ ]] || continue
-    left[$name]=$wait pids[$name]=$pid starts[$name]=$start sinces[$name]=$since
-  done <"$data/run/cycle"
+  mapfile -t rows <"$data/run/cycle"
+  for name in "${rows[@]}"; do
+    [[ $name =~ ^([A-Za-z0-9_-]+)\ ([0-9]+)\ ([0-9]+)\ ([0-9]+)\ ([0-9]+)$ ]] || continue
+    name=${BASH_REMATCH[1]}
+    left[$name]=${BASH_REMATCH[2]} pids[$name]=${BASH_REMATCH[3]} starts[$name]=${BASH_REMATCH[4]} sinces[$name]=${BASH_REMATCH[5]}
+  done
 }
 
-remember() {
+remember() { # those that are read at every cycle need it only when one of them still runs
   local name text=''
   for name in "${names[@]}"; do
     text+="$name ${left[$name]} ${pids[$name]:-0} ${starts[$name]:-0} ${sinces[$name]:-0}"$'\n'
+  done
+  for name in "${steady[@]}"; do
+    [[ ${pids[$name]:-0} == 0 ]] || text+="$name 1 ${pids[$name]} ${starts[$name]} ${sinces[$name]}"$'\n'
   done
   { printf '%s' "$text" >|"$data/run/cycle"; } 2>/dev/null || die "cannot write $data/run/cycle (disk full, or read-only?)"
 }
 
 find_probes() { # a later folder's probe replaces an earlier one of the same name
-  local folder path name seen='' fresh=1
-  names=()
+  local folder path name fresh=1 seen='' table='' all=' '
+  local -a found=()
   ! recall_probes || return 0
   for folder in "${folders[@]}"; do
     if [[ ! -d $folder ]]; then
@@ -105,45 +114,58 @@ find_probes() { # a later folder's probe replaces an earlier one of the same nam
       [[ $path == /* ]] || path="$PWD/$path"
       [[ $data/run/cycle -nt $path && $path != *[$'\n\t']* ]] || fresh=0
       if [[ ! -x $path ]]; then
-        seen+="-"$'\t\t\t\t'"$path"$'\n'
+        seen+="-$path"$'\n'
         continue
       fi
+      seen+="$path"$'\n'
       name=${path##*/} name=${name%.*} name=${name//[!A-Za-z0-9_-]/_}
-      [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
+      [[ $all == *" $name "* ]] || found+=("$name")
+      all+="$name "
       read_source "$name" "$path"
-      seen+="$name"$'\t'"${every[$name]}"$'\t'"${limit[$name]}"$'\t'"${interpreter[$name]}"$'\t'"$path"$'\n'
     done
   done
+  names=() steady=()
+  for name in "${found[@]}"; do
+    if [[ $read_here == *" $name "* && ${paths[$name]} == "$here/$name.sh" && ${every[$name]} == 1 ]]; then
+      steady+=("$name")
+    else
+      names+=("$name")
+      ((${left[$name]:-0} <= every[$name])) || left[$name]=0 # EVERY was made shorter
+    fi
+    table+="$name"$'\t'"${every[$name]}"$'\t'"${limit[$name]}"$'\t'"${interpreter[$name]}"$'\t'"${paths[$name]}"$'\n'
+  done
   # Kept only when all of it is older than the cycle before: what changes while it is read is read again.
-  if ((fresh)); then
-    { printf '%s\n%send\n' "${folders[*]}" "$seen" >|"$data/run/probes"; } 2>/dev/null || true # cut, it does not end with "end"
-  elif [[ -s $data/run/probes ]]; then
-    : >|"$data/run/probes"
-  fi
+  ((fresh)) || seen=''
+  { printf '%s\n' "${folders[*]}" "${steady[*]}" "${names[*]}" "${seen%$'\n'}" '' "${table%$'\n'}" end >|"$data/run/probes"; } 2>/dev/null || true
 }
 
 recall_probes() { # what was read of the sources before, while none of them has changed; 1 when they must be read
-  local folder line name rest path known="$data/run/probes"
+  local path known="$data/run/probes" i=0
   local -a rows=()
   [[ -s $known && ! -L $known ]] || return 1
-  for folder in "${folders[@]}"; do [[ $known -nt $folder ]] || return 1; done
+  for path in "${folders[@]}"; do [[ $known -nt $path ]] || return 1; done
   mapfile -t rows <"$known"
-  [[ ${rows[0]} == "${folders[*]}" && ${rows[-1]} == end ]] || return 1
-  for line in "${rows[@]:1:${#rows[@]}-2}"; do
-    name=${line%%$'\t'*} path=${line##*$'\t'}
-    if [[ $name == - ]]; then
-      [[ ! -x $path ]] || return 1
-      continue
-    fi
-    [[ -x $path && $known -nt $path ]] || return 1
+  [[ ${rows[0]} == "${folders[*]}" && ${rows[-1]} == end && -n ${rows[3]} ]] || return 1
+  for path in "${rows[@]:3}"; do
+    [[ -n $path ]] || break
+    ((i += 1))
+    [[ -x $path && $known -nt $path || ($path == -* && ! -x ${path#-}) ]] || return 1
   done
-  for line in "${rows[@]:1:${#rows[@]}-2}"; do
-    name=${line%%$'\t'*} rest=${line#*$'\t'}
-    [[ $name != - ]] || continue
-    [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
-    every[$name]=${rest%%$'\t'*} rest=${rest#*$'\t'}
-    limit[$name]=${rest%%$'\t'*} rest=${rest#*$'\t'}
-    interpreter[$name]=${rest%%$'\t'*} paths[$name]=${rest#*$'\t'}
+  read -r -a steady <<<"${rows[1]}"
+  read -r -a names <<<"${rows[2]}"
+  known_rows=("${rows[@]:i+4}")
+}
+
+know() { # <name>: what its source said, when that is still only remembered
+  local row
+  [[ -z ${paths[$1]:-} ]] || return 0
+  for row in "${known_rows[@]}"; do
+    [[ $row == "$1"$'\t'* ]] || continue
+    row=${row#*$'\t'}
+    every[$1]=${row%%$'\t'*} row=${row#*$'\t'}
+    limit[$1]=${row%%$'\t'*} row=${row#*$'\t'}
+    interpreter[$1]=${row%%$'\t'*} paths[$1]=${row#*$'\t'}
+    return
   done
 }
 
@@ -171,7 +193,7 @@ start() { # <name>: a process of its own
   read -r -a command <<<"${interpreter[$1]}"
   [[ -d $state ]] || mkdir -- "$state" || die "cannot make the folder $state"
   # A grandchild of an earlier cycle may still hold the file.
-  [[ ! -e $out.prom && ! -e $out.err ]] || rm -f -- "$out.prom" "$out.err" || die "cannot remove $out.prom"
+  [[ ! -e $out.err && ! -L $out.err ]] || rm -f -- "$out.err" || die "cannot remove $out.err"
   began[$1]=${EPOCHREALTIME/./}
   # Its counters are divided by the time since it was started last: the reading is taken beside theirs.
   { read -r "uptimes[$1]" _ <"$VIGIE_ROOT/proc/uptime"; } 2>/dev/null || uptimes[$1]=$uptime
@@ -183,15 +205,16 @@ start() { # <name>: a process of its own
 
 start_due() {
   local name
-  running=() reason=() due=() light=()
+  running=() began=() reason=() due=() light=() texts=()
   # A probe's text has at most 1 MB; the cycle as a whole may have more. A lower limit of the caller's stands.
   ulimit -S -f 1024 2>/dev/null || true
   for name in "${names[@]}"; do
     left[$name]=$((${left[$name]:-0} - 1))
-    ((left[$name] <= 0 || left[$name] >= every[$name])) || continue # the second: EVERY was made shorter
+    ((left[$name] <= 0)) || continue
     due+=("$name") seconds[$name]=0.000
-    if [[ ${pids[$name]:-0} != 0 ]] && start_time "${pids[$name]}" && [[ $REPLY == "${starts[$name]}" ]]; then
-      TZ=UTC printf -v "reason[$name]" 'still running since %(%FT%TZ)T' "${sinces[$name]}"
+    know "$name"
+    if still_runs "$name"; then
+      continue
     elif [[ $read_here == *" $name "* && ${paths[$name]} == "$here/$name.sh" ]]; then
       left[$name]=${every[$name]} pids[$name]=0 starts[$name]=0 sinces[$name]=0
       light+=("$name")
@@ -199,41 +222,51 @@ start_due() {
       start "$name"
     fi
   done
+  for name in "${steady[@]}"; do
+    due+=("$name")
+    if [[ ${pids[$name]:-0} == 0 ]]; then
+      light+=("$name")
+    elif ! still_runs "$name"; then
+      pids[$name]=0
+      light+=("$name")
+    fi
+  done
   read_light
   ulimit -S -f hard
+}
+
+still_runs() { # <name>: since an earlier cycle
+  [[ ${pids[$1]:-0} != 0 ]] && start_time "${pids[$1]}" && [[ $REPLY == "${starts[$1]}" ]] || return 1
+  seconds[$1]=0.000
+  TZ=UTC printf -v "reason[$1]" 'still running since %(%FT%TZ)T' "${sinces[$1]}"
 }
 
 # --- Probes that are read rather than started ---
 
 read_light() { # all of light, in as few subshells as they let themselves be read in
-  local name line status ended
+  local name status i
   local -a rest=("${light[@]}") said=()
-  for name in "${light[@]}"; do
-    [[ -d $data/run/state/$name ]] || mkdir -- "$data/run/state/$name" || die "cannot make the folder $data/run/state/$name"
-  done
   while ((${#rest[@]})); do
     work "${rest[@]}"
-    status=$REPLY ended=0
-    mapfile -t said <"$data/run/out/read"
-    for line in "${said[@]}"; do
-      if [[ $line == *' '* ]]; then
-        name=${line%% *} line=${line#* }
-        began[$name]=${line% *} uptimes[$name]=${line#* }
-      else
-        tell_seconds "$name" "$line"
-        read_text "$name"
-        ((ended += 1))
-      fi
+    status=$REPLY
+    mapfile -d '' -t said <"$data/run/out/read" # "when it began, uptime", its text, microseconds; then the next
+    for ((i = 0; i + 3 <= ${#said[@]}; i += 3)); do
+      name=${rest[i / 3]} texts[$name]=${said[i + 1]} uptimes[$name]=${said[i]#* }
+      tell_seconds "$name" "${said[i + 2]}"
+      [[ -n ${said[i + 1]} ]] || reason[$name]='it printed nothing'
     done
-    rest=("${rest[@]:ended}")
+    rest=("${rest[@]:i/3}")
     ((${#rest[@]})) || return 0
     # The one that was being read is the one that ended the subshell.
     name=${rest[0]} rest=("${rest[@]:1}")
-    if [[ -z ${began[$name]:-} ]]; then
-      reason[$name]="could not be read (status $status)"
+    know "$name"
+    if ((i >= ${#said[@]})); then
+      seconds[$name]=0.000 reason[$name]="could not be read (status $status)"
     elif ((status == 75)); then
       start "$name" # it has to ask somebody who may not answer
     else
+      began[$name]=${said[i]% *} uptimes[$name]=${said[i]#* }
+      printf '%s' "${said[i + 1]:-}" >|"$data/run/out/$name.prom"
       end "$name" "$status"
       start_time "$worker" || continue
       reason[$name]+=" and cannot be killed (process $worker)"
@@ -243,8 +276,8 @@ read_light() { # all of light, in as few subshells as they let themselves be rea
 }
 
 work() { # <name>...: in REPLY the status that ended the subshell, 124 when it was its time limit
-  local ear mouth status=0 patience=0 name
-  for name in "$@"; do ((patience >= limit[$name])) || patience=${limit[$name]}; done
+  local ear mouth status=0 patience=10 name
+  for name in "$@"; do ((patience >= ${limit[$name]:-10})) || patience=${limit[$name]}; done
   : >|"$data/run/out/read" || die "cannot write $data/run/out/read (disk full, or read-only?)"
   # A pipe that ends when the subshell and whom it started have ended. A FIFO costs no process, a substitution one.
   if [[ -p $data/run/pipe && ! -L $data/run/pipe ]] || mkfifo -- "$data/run/pipe" 2>/dev/null; then
@@ -255,7 +288,7 @@ work() { # <name>...: in REPLY the status that ended the subshell, 124 when it w
     exec {ear}<"/dev/fd/$mouth"
   fi
   set -m # a process group of its own
-  read_all "$@" </dev/null {ear}<&- &
+  read_all "$@" </dev/null {ear}<&- 9>&- &
   worker=$!
   set +m
   exec {mouth}>&-
@@ -274,22 +307,21 @@ work() { # <name>...: in REPLY the status that ended the subshell, 124 when it w
 }
 
 read_all() { # <name>...: the subshell. Its own names begin with work_: the probes' may be any other
-  local work_out="$data/run/out" work_state="$data/run/state" work_log work_began
-  local -A work_paths=()
-  for work_began in "$@"; do work_paths[$work_began]=${paths[$work_began]}; done
+  local work_here=$here work_state="$data/run/state" work_out="$data/run/out" work_began
   trap - EXIT INT TERM HUP
   set +m +o noclobber
-  exec {work_log}>"$work_out/read"
+  exec >"$work_out/read"
   while (($#)); do
     export VIGIE_STATE=$work_state/$1
+    [[ -d $VIGIE_STATE ]] || mkdir -- "$VIGIE_STATE"
     shopt -u nullglob
     set +f
     IFS=$' \t\n' work_began=${EPOCHREALTIME/./}
     read -r uptime _ <"$VIGIE_ROOT/proc/uptime"
-    echo "$1 $work_began $uptime" >&"$work_log"
+    printf '%s %s\0' "$work_began" "$uptime"
     # shellcheck disable=SC1090 # a shipped probe
-    . "${work_paths[$1]}" >"$work_out/$1.prom" 2>"$work_out/$1.err"
-    echo "$((${EPOCHREALTIME/./} - work_began))" >&"$work_log"
+    . "$work_here/$1.sh" 2>"$work_out/$1.err"
+    printf '\0%s\0' "$((${EPOCHREALTIME/./} - work_began))"
     shift
   done
 }
@@ -350,46 +382,55 @@ tell_seconds() { # <name> <microseconds>
   printf -v "seconds[$1]" '%d.%03d' $((spent / 1000000)) $((spent / 1000 % 1000))
 }
 
-read_text() { # <name>: sets text[name] and lines[name], or the reason why this is not a text
+read_text() { # <name>: sets its text, or the reason why this is not one
   local text=''
-  local -a rows=()
   if IFS= read -r -d '' text <"$data/run/out/$1.prom"; then
     reason[$1]='its text holds a NUL byte'
   elif [[ -z $text ]]; then
     reason[$1]='it printed nothing'
-  elif [[ $'\n'$text == *$'\n# VIGIE'* ]]; then
-    reason[$1]='a line of its text begins with # VIGIE'
   fi
-  mapfile -t rows <"$data/run/out/$1.prom"
   [[ $text == *$'\n' ]] || text+=$'\n'
-  texts[$1]=$text counts[$1]=${#rows[@]}
+  texts[$1]=$text
 }
 
 write_spool() {
-  local name target cycle=$at lines=0 body=''
+  local name target cycle=$at body=''
+  local -a rows=()
   for name in "${due[@]}"; do
-    body+="# VIGIE probe=$name status="
-    ((lines += 1))
+    # It would forge a section.
+    [[ -n ${reason[$name]:-} || $'\n'${texts[$name]} != *$'\n# VIGIE'* ]] || reason[$name]='a line of its text begins with # VIGIE'
     if [[ -n ${reason[$name]:-} ]]; then
-      body+="failed seconds=${seconds[$name]} uptime=${uptimes[$name]:-$uptime} reason=\"${reason[$name]}\""$'\n'
+      body+="# VIGIE probe=$name status=failed seconds=${seconds[$name]} uptime=${uptimes[$name]:-$uptime} reason=\"${reason[$name]}\""$'\n'
     else
-      body+="ok seconds=${seconds[$name]} uptime=${uptimes[$name]}"$'\n'${texts[$name]}
-      ((lines += counts[$name]))
+      body+="# VIGIE probe=$name status=ok seconds=${seconds[$name]} uptime=${uptimes[$name]}"$'\n'${texts[$name]}
     fi
   done
   target="$data/spool/$cycle.prom"
   while [[ -e $target || -L $target ]]; do # two cycles in one second: the later one counts for the next second
     target="$data/spool/$((cycle += 1)).prom"
   done
-  body+="# VIGIE lines=$lines bytes=${#body} cycle=$cycle boot=$boot uptime=$uptime"$'\n'
   temporary="$data/spool/.$cycle.$$.tmp"
-  if ! { printf '%s' "$body" >"$temporary"; } 2>/dev/null ||
+  if ! { printf '%s' "$body" >"$temporary" && mapfile -t rows <"$temporary" &&
+    printf '# VIGIE lines=%d bytes=%d cycle=%s boot=%s uptime=%s\n' "${#rows[@]}" "${#body}" "$cycle" "$boot" "$uptime" >>"$temporary"; } 2>/dev/null ||
     ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]]; then
     die "cannot write $target (disk full, or read-only?)"
   fi
   temporary=$target # until it is on the disk
   sync -- "$target" "$data/spool" || die "cannot write $target (disk full, or read-only?)"
+  # shellcheck disable=SC2034 # for whoever sources this
   temporary='' spool=$target
+}
+
+show() { # data/probes/: renamed, so that nobody reads half a text; not synced: it is made anew at every cycle
+  local name
+  local -a good=()
+  for name in "${due[@]}"; do
+    [[ -z ${reason[$name]:-} ]] || continue
+    [[ ! -L $data/run/out/$name.prom ]] || rm -f -- "$data/run/out/$name.prom"
+    { printf '%s' "${texts[$name]}" >|"$data/run/out/$name.prom"; } 2>/dev/null || die "cannot write in $data/run/out (disk full, or read-only?)"
+    good+=("$data/run/out/$name.prom")
+  done
+  ((${#good[@]} == 0)) || mv -f -t "$data/probes" -- "${good[@]}" || die "cannot write in $data/probes"
 }
 
 run_cycle() { # <time of the cycle>
@@ -403,12 +444,8 @@ run_cycle() { # <time of the cycle>
   remember
   wait_all
   write_spool
-  good=()
-  for name in "${due[@]}"; do
-    [[ -n ${reason[$name]:-} ]] || good+=("$data/run/out/$name.prom")
-  done
+  [[ ${BASH_SOURCE[0]} != "$0" ]] || show # else whoever archives the cycle does it
   due=()
-  ((${#good[@]} == 0)) || mv -f -t "$data/probes" -- "${good[@]}" || die "cannot write in $data/probes"
 }
 
 # shellcheck disable=SC2317 # called by the trap
