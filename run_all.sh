@@ -8,6 +8,8 @@ unset CDPATH
 cd -- "${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}." && root=$PWD
 python=$root/.venv/bin/python
 interactive=0
+apprise=0
+[[ -z ${VIGIE_NOTIFY_URLS:-} ]] || apprise=1
 [[ -t 1 ]] && interactive=1
 
 say() { # <French> <English>
@@ -50,6 +52,8 @@ read_settings() {
         value=${value%[\"\']}
         [[ -n ${!name+set} ]] || export "$name=$value"
         ;;
+      # A secret: only whether it is set, never its value, goes further.
+      VIGIE_NOTIFY_URLS) [[ -z $value ]] || apprise=1 ;;
     esac
   done <"$file"
 }
@@ -89,10 +93,12 @@ install_packages() {
     fail 1 "il manque le module venv de Python. Tapez : sudo apt install python3-venv" \
       "Python's venv module is missing. Type: sudo apt install python3-venv"
   fi
+  local -a wanted=(-r requirements.txt)
+  ((!apprise)) || wanted+=(-r requirements-apprise.txt)
   step "Installation des paquets Python dans .venv (une fois, une minute)…" \
     "Installing the Python packages in .venv (once, about a minute)…"
   if ! { "$REPLY" -m venv --clear .venv.new && .venv.new/bin/python -m pip install --quiet --disable-pip-version-check \
-    --no-input --require-hashes -r requirements.txt; } >"$log" 2>&1 9>&-; then
+    --no-input --require-hashes "${wanted[@]}"; } >"$log" 2>&1 9>&-; then
     rm -rf .venv.new
     [[ -e .venv/complete ]] || fail 1 \
       "l'installation des paquets a échoué : voyez $log (sans réseau ? réessayez ./run_all.sh plus tard)." \
@@ -103,6 +109,7 @@ install_packages() {
     return
   fi
   : >.venv.new/complete
+  ((!apprise)) || : >.venv.new/apprise
   rm -rf .venv.old
   [[ ! -e .venv ]] || mv .venv .venv.old
   mv .venv.new .venv
@@ -111,7 +118,7 @@ install_packages() {
 
 set_up() {
   mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
-  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete ]]; then
+  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) ]]; then
     install_packages
   fi
   [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \

@@ -10,10 +10,11 @@ from jinja2 import Environment, FileSystemLoader
 
 from alerts import owed, wording
 from alerts.words import Words
-from archive import read
+from archive import read, recipients
 from archive.certfr import machine, offer
 from archive.certfr.machine import Kept
 from archive.certfr.verdict import reason_text
+from archive.recipients import Recipient
 from archive.settings import ROOT
 
 
@@ -21,18 +22,39 @@ def owe(
     db: sqlite3.Connection,
     host: int,
     told: Sequence[tuple[int, bool]],
-    recipients: tuple[str, ...],
+    everyone: Sequence[Recipient],
     url: str,
     words: Words,
     now: int,
 ) -> int | None:
-    """Owe one mail for what `archive.certfr.machine.store` gave back, within the caller's transaction.
+    """Owe what `archive.certfr.machine.store` gave back, one mail a language, within the caller's transaction.
 
-    Returns the mail's number; None when nothing is worth one.
+    Who hears only of what is critical hears of alerts, not of avis. `words` is the setting's language. Returns the last
+    mail's number; None when nothing is worth one, or nobody is there to read it.
     """
     found = [(kept, revised) for kept, revised in machine.affected(db, host, told) if worth(kept)]
     if not found:
         return None
+    mail = None
+    grave = any(kept.kind == "alerte" for kept, _ in found)
+    hearing = [one for one in everyone if one.hears("critical" if grave else "warning")]
+    groups = recipients.by_language(hearing, words.language)
+    if not everyone:
+        groups = {words.language: []}  # the ledger says that nobody is set
+    for language, who in groups.items():
+        mail = _owe(db, host, found, who, url, Words(language, words.timezone), now)
+    return mail
+
+
+def _owe(
+    db: sqlite3.Connection,
+    host: int,
+    found: Sequence[tuple[Kept, bool]],
+    who: Sequence[str],
+    url: str,
+    words: Words,
+    now: int,
+) -> int:
     name = read.host(db, host).name
     first = found[0][0]
     rest = len(found) - 1
@@ -42,7 +64,7 @@ def owe(
     if rest:
         subject += " " + words.ngettext("(and %(num)s more)", "(and %(num)s more)", rest)
     text, html = compose(name, subject, found, url, words, now)
-    return owed.owe_ready(db, host, "advisory", wording.one_line(subject), text, html, recipients, now)
+    return owed.owe_ready(db, host, "advisory", wording.one_line(subject), text, html, who, now)
 
 
 def worth(kept: Kept) -> bool:

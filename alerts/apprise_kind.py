@@ -4,7 +4,6 @@ Off until URLs are set, and only where the package `apprise` can be imported. A 
 each by a name made from its kind and a hash: `apprise:ntfy:1f3a9c02`.
 """
 
-import hashlib
 import importlib.util
 import threading
 from collections.abc import Sequence
@@ -13,8 +12,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from alerts.outcome import ACCEPTED, LATER, REFUSED, Outcome, one_line
-
-PREFIX = "apprise:"
+from archive.recipients import apprise_name as name
 
 
 def installed() -> bool:
@@ -22,10 +20,7 @@ def installed() -> bool:
     return importlib.util.find_spec("apprise") is not None
 
 
-def name(url: str) -> str:
-    """How the outbox and the ledger call a URL: nothing of it but its kind can be read back."""
-    kind = "".join(c for c in url.partition("://")[0].lower() if c.isalnum() or c in "+-")[:20]
-    return f"{PREFIX}{kind}:{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+INSTALL = ".venv/bin/pip install -r requirements-apprise.txt"
 
 
 class Apprise:
@@ -58,7 +53,7 @@ class Apprise:
         if url is None:
             return REFUSED, "this address is no longer set"
         if not installed():
-            return LATER, "the package apprise is not installed; type: .venv/bin/pip install apprise"
+            return LATER, f"the package apprise is not installed; type: {INSTALL}"
         try:
             import apprise  # type: ignore[import-not-found,unused-ignore]
 

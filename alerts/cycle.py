@@ -24,7 +24,7 @@ if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
 
 from alerts.minute import Minutes
 from alerts.telling import Context
-from archive import clock, database, dues, incidents, load, outbox, read, settings
+from archive import clock, database, dues, incidents, load, outbox, read, recipients, settings
 from archive.certfr import schedule
 from archive.load import Loaded
 
@@ -49,7 +49,7 @@ def run(config: settings.Settings, now: int) -> None:
             cycles = [cycle for cycle in cycles if cycle.at > known]  # later than the rest: archived, not judged
         evidence: list[int] = []
         if cycles:
-            context = Context(db, HOST, config.mail_to, config.url, config.timezone, now)
+            context = Context(db, HOST, recipients.in_force(db, config), config.url, config.timezone, now)
             minutes = Minutes(context, last_runs)
             for cycle in cycles:
                 minutes.judge(cycle, went_back)

@@ -15,7 +15,7 @@ from alerts.mail import TEMPLATES, environment
 from alerts.owed import owe_ready
 from alerts.sheet import Paragraph, outlook_text
 from alerts.words import N_, Words
-from archive import events, incidents, outbox, read, thresholds, week
+from archive import events, incidents, outbox, read, recipients, thresholds, week
 from archive.settings import Settings
 
 WEEK, DAY = 7 * 86_400, 86_400
@@ -60,24 +60,36 @@ def monday(now: int, words: Words) -> int:
 def due(db: sqlite3.Connection, settings: Settings, now: int) -> bool:
     """Whether a digest is owed now: the day has come, mail is set, and nobody has switched it off."""
     planned = week.next_at(db)
-    wanted = bool(settings.mail_to) and read.setting(db, SWITCH) != "off"
+    wanted = read.setting(db, SWITCH) != "off" and bool(readers(db, settings))
     return wanted and planned is not None and planned <= now
 
 
-def owe_if_due(
-    db: sqlite3.Connection, settings: Settings, recipients: tuple[str, ...], now: int, host: int = 1
-) -> bool:
+def readers(db: sqlite3.Connection, settings: Settings) -> dict[str, list[str]]:
+    """{language: addresses} of those who get the digest."""
+    wanting = [one for one in recipients.in_force(db, settings) if one.digest]
+    return recipients.by_language(wanting, settings.language)
+
+
+def owe_if_due(db: sqlite3.Connection, settings: Settings, now: int, host: int = 1) -> bool:
     """Within the caller's transaction: plan the next one, and owe this one where it is due. True when it was owed."""
     words = Words(settings.language, settings.timezone)
     owed = due(db, settings, now)
     planned = week.next_at(db)
     if owed:
-        ready = make(db, settings, words, now, host)
-        owe_ready(db, host, "digest", ready.subject, ready.text, ready.html, recipients, now)
+        owe(db, settings, now, host)
     # A time further away than a week was planned by a clock that ran ahead.
     if planned is None or planned <= now or planned > now + WEEK + DAY:
         week.set_next_at(db, monday(now, words), now)
     return owed
+
+
+def owe(db: sqlite3.Connection, settings: Settings, now: int, host: int = 1) -> int:
+    """Owe the digest to those who get it, one mail a language. Returns how many people that is."""
+    found = readers(db, settings)
+    for language, who in found.items():
+        ready = make(db, settings, Words(language, settings.timezone), now, host)
+        owe_ready(db, host, "digest", ready.subject, ready.text, ready.html, who, now)
+    return sum(map(len, found.values()))
 
 
 def make(db: sqlite3.Connection, settings: Settings, words: Words, now: int, host: int = 1) -> Ready:

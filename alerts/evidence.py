@@ -9,7 +9,7 @@
 4. who is logged in and from where; the last package changes, log-ins and boots;
 5. one transaction. While all is well this module never runs.
 
-Command names only. The setting `evidence.arguments` = 1 in the database keeps arguments too: they may hold passwords.
+Command names only. VIGIE_EVIDENCE_ARGUMENTS=1 keeps arguments too: they may hold passwords.
 """
 
 import hashlib
@@ -30,7 +30,6 @@ LOCK = "evidence.lock"
 EVERY = 600  # seconds: at most once a line
 DISK_SECONDS = 10.0
 BACK = 86_400  # how far back events and changed files are looked at
-ARGUMENTS = "evidence.arguments"
 # What a machine's own bookkeeping changes all the time says nothing about an incident.
 TOLD_EVENTS = ("boot", "login", "account", "package", "backup", "purge", "restore")
 
@@ -124,10 +123,9 @@ def take(settings: Settings, incidents: list[int], now: int) -> list[int]:
         if not lines:
             return []
         host = lines[0].host
-        arguments = read.setting(db, ARGUMENTS) == "1"
         uid = read.host(db, host).uid
         logged_in = read.facts(db, host, "login_info")
-    seen = running.look(settings.root, arguments=arguments)
+    seen = running.look(settings.root, arguments=settings.evidence_arguments)
     common = Evidence(
         at=now,
         cpu=seen.cpu,

@@ -67,7 +67,7 @@ def content_of(db: sqlite3.Connection, settings: Settings, notification: Notific
     body = outbox.body_of(notification)
     if "text" in body:
         return Content(wording.one_line(notification.subject), body["text"], body.get("html", ""))
-    words = Words(settings.language, settings.timezone)
+    words = Words(body.get("language") or settings.language, settings.timezone)
     try:
         letter = read_letter(db, notification, now)
         return compose(letter, words, now, notification.message_id)

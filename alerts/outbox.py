@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from alerts import apprise_kind, digest, mail, parcels, sendmail, smtp
 from alerts.outcome import ACCEPTED, REFUSED, Courier, LoginRefused, Outcome, Unreachable, one_line
-from archive import clock, database, leaving, outbox, read
+from archive import clock, database, leaving, outbox, read, recipients
 from archive import evidence as evidence_rows
 from archive.leaving import Waiting
 from archive.outbox import Notification
@@ -53,17 +53,6 @@ class Taken(NamedTuple):
     notification: Notification
     recipients: list[str]
     to: list[str]  # everybody it is addressed to, for its header
-
-
-def recipients(settings: Settings) -> tuple[str, ...]:
-    """Everybody who is told: mail addresses, and the names of the Apprise URLs where some are set."""
-    return settings.mail_to + tuple(apprise_kind.name(url) for url in apprise_urls(settings))
-
-
-def apprise_urls(settings: Settings) -> tuple[str, ...]:
-    """The Apprise URLs set; none where the setting does not exist."""
-    urls: tuple[str, ...] = getattr(settings, "apprise_urls", ())
-    return urls
 
 
 def sender(settings: Settings) -> str:
@@ -126,12 +115,12 @@ class _Run:
             if not outbox.due(db, self.now, parcels.LONGEST):
                 return Sent(0, 0, 0, "")
         with database.writer(self.settings.data) as db, database.transaction(db):
-            digest.owe_if_due(db, self.settings, recipients(self.settings), self.now)
+            digest.owe_if_due(db, self.settings, self.now)
             leaving.nearer(db, self.now, parcels.LONGEST)
         wait_for_evidence(self.settings.data, self.now, patience)
-        self.kind(lambda: courier(self.settings), lambda who: not who.startswith(apprise_kind.PREFIX))
-        urls = apprise_urls(self.settings)
-        self.kind(lambda: apprise_kind.Apprise(urls), lambda who: who.startswith(apprise_kind.PREFIX))
+        self.kind(lambda: courier(self.settings), lambda who: not who.startswith(recipients.APPRISE))
+        urls = self.settings.notify_urls
+        self.kind(lambda: apprise_kind.Apprise(urls), lambda who: who.startswith(recipients.APPRISE))
         return Sent(self.accepted, self.later, self.refused, self.reason)
 
     def kind(self, open_courier: Callable[[], Courier], mine: Mine) -> None:

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 
 from archive import outbox
 from archive.outbox import ENDINGS, Told
+from archive.recipients import Recipient
 
 NEVER_TOLD = "the end of what was never accepted here"
+ONLY_CRITICAL = "only what is critical is mailed here"
 
 
 def owe(
-    db: sqlite3.Connection, host: int, transitions: Sequence[int], recipients: tuple[str, ...], url: str, now: int
+    db: sqlite3.Connection, host: int, transitions: Sequence[int], recipients: Sequence[Recipient], url: str, now: int
 ) -> None:
     """Owe the transitions of one cycle: one mail, or one for each group of recipients that hear different things.
 
-    1. A beginning (opened, escalated, reminded...) is owed to every recipient set.
+    1. A beginning (opened, escalated, reminded...) is owed to every recipient who hears of its level.
     2. An end (resolved, gone) is owed to those who accepted a beginning of that incident, or still wait for one, even
        where they are no longer among the recipients set; to nobody else.
-    3. Recipients who hear the same get one mail. Without any recipient the mail is kept without a delivery, and the
+    3. Recipients who hear the same in the same language get one mail. Without any recipient the mail is kept without a delivery, and the
        ledger says "no recipient set".
 
     `url` is the dashboard's address for the links; `now` is UTC seconds.
@@ -33,15 +35,16 @@ def owe(
     name = _host_name(db, host)
     groups = _groups(db, told, recipients)
     known = [who for whos in groups.values() for who in whos]
-    dropped = [who for who in recipients if who not in known]
     if not groups:
-        groups = {tuple(one.transition for one in told): []}
-    for number, (part, whos) in enumerate(groups.items()):
+        groups = {("", tuple(one.transition for one in told)): []}
+    for number, ((language, part), whos) in enumerate(groups.items()):
         these = [one for one in told if one.transition in part]
-        mail = _add(db, host, name, these, url, now)
+        mail = _add(db, host, name, these, url, language, now)
         outbox.queue(db, mail, whos, now)
-        if number == 0:
-            outbox.drop(db, mail, dropped, NEVER_TOLD, now)
+        for one in recipients if number == 0 else ():
+            if one.address not in known:
+                why = NEVER_TOLD if any(one.hears(what.level) for what in told) else ONLY_CRITICAL
+                outbox.drop(db, mail, [one.address], why, now)
 
 
 def owe_ready(
@@ -62,40 +65,45 @@ def owe_ready(
     return mail
 
 
-def _groups(db: sqlite3.Connection, told: list[Told], recipients: tuple[str, ...]) -> dict[tuple[int, ...], list[str]]:
-    """{transitions: the recipients who hear exactly these}, in the recipients' order."""
+def _groups(
+    db: sqlite3.Connection, told: list[Told], recipients: Sequence[Recipient]
+) -> dict[tuple[str, tuple[int, ...]], list[str]]:
+    """{(language, transitions): the recipients who hear exactly these in it}, in the recipients' order."""
     ends = {one.incident for one in told if one.kind in ENDINGS}
-    begun_here = {one.incident for one in told if one.kind not in ENDINGS}
     heard = outbox.heard(db, ends)
     hearers = {
         incident: heard.get(incident, {}).get("accepted", set()) | heard.get(incident, {}).get("queued", set())
         for incident in ends
     }
     # A delivery that was merged into another mail is found there, as accepted or queued.
-    everyone = list(recipients) + sorted(set().union(*hearers.values()) - set(recipients))
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for who in everyone:
-        hears = tuple(one.transition for one in told if _hears(who, one, recipients, hearers, begun_here))
+    listed = {one.address for one in recipients}
+    # Who is no longer on the list hears ends alone: of what was accepted there.
+    others = [Recipient(who) for who in sorted(set().union(*hearers.values()) - listed)]
+    groups: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for who in [*recipients, *others]:
+        begun = {one.incident for one in told if _begins_for(who, one, listed)}
+        hears = tuple(
+            one.transition
+            for one in told
+            if _begins_for(who, one, listed)
+            or (one.kind in ENDINGS and (one.incident in begun or who.address in hearers[one.incident]))
+        )
         if hears:
-            groups.setdefault(hears, []).append(who)
+            groups.setdefault((who.language, hears), []).append(who.address)
     return groups
 
 
-def _hears(
-    who: str, one: Told, recipients: tuple[str, ...], hearers: dict[int, set[str]], begun_here: set[int]
-) -> bool:
-    if one.kind not in ENDINGS:
-        return who in recipients
-    return who in hearers[one.incident] or (one.incident in begun_here and who in recipients)
+def _begins_for(who: Recipient, one: Told, listed: set[str]) -> bool:
+    return one.kind not in ENDINGS and who.address in listed and who.hears(one.level)
 
 
-def _add(db: sqlite3.Connection, host: int, name: str, told: list[Told], url: str, now: int) -> int:
+def _add(db: sqlite3.Connection, host: int, name: str, told: list[Told], url: str, language: str, now: int) -> int:
     incidents = list(dict.fromkeys(one.incident for one in told))
     earlier = outbox.first_mails(db, incidents)
     ident = outbox.new_message_id(name, "incident", now)
     mail = outbox.add(
         db, host, now, "incident", earlier[0] if earlier else "", ident, _plain_subject(name, told),
-        json.dumps({"url": url}),
+        json.dumps({"url": url, "language": language} if language else {"url": url}),
     )  # fmt: skip
     outbox.tell(db, mail, told)
     return mail

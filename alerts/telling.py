@@ -16,6 +16,7 @@ from typing import NamedTuple
 from alerts import causes, judge, reminders
 from archive import database, incidents, silences
 from archive.incidents import Incident
+from archive.recipients import Recipient
 from archive.silences import Silence
 
 JUDGED = ("threshold", "silent", "forecast")  # the kinds of incidents that the minute's step looks after
@@ -28,7 +29,7 @@ class Context(NamedTuple):
 
     db: sqlite3.Connection
     host: int
-    recipients: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
     url: str
     timezone: str
     now: int  # of the clock; a cycle's own time is its `at`

@@ -5,12 +5,14 @@ that it was not recorded. What throttles it is the time of a file that is there 
 """
 
 import os
+from collections.abc import Sequence
 
 from alerts import mail, outbox, sendmail, smtp
+from alerts.apprise_kind import Apprise
 from alerts.outcome import ACCEPTED, Courier, LoginRefused, Unreachable
 from alerts.wording import labelled, one_line
 from alerts.words import Words
-from archive import database
+from archive import database, recipients
 from archive import outbox as rows
 from archive.settings import Settings
 
@@ -23,20 +25,32 @@ def tell(settings: Settings, what: str, now: int) -> str:
 
     '' when it was told within the last hour, or when there is nobody to tell. Never raises.
     """
-    who = settings.mail_to
+    who = recipients.addresses(settings)
     if not who or not _first_this_hour(settings.data, now):
         return ""
     words = Words(settings.language, settings.timezone)
-    try:
-        talk = _courier(settings)
+    urls = [one for one in who if one.startswith(recipients.APPRISE)]
+    mails = [one for one in who if one not in urls]
+    taken = 0
+    problems: list[str] = []
+    for part in (part for part in (mails, urls) if part):
         try:
-            outcomes = talk.send(outbox.sender(settings), who, _message(settings, words, what, now))
-        finally:
-            talk.close()
-    except (Unreachable, LoginRefused, OSError, ValueError) as problem:
-        return f"not recorded and not mailed: {problem}"
-    taken = sum(one.state == ACCEPTED for one in outcomes)
+            talk = _courier(settings) if part is mails else Apprise(settings.notify_urls, DEADLINE)
+            taken += _send(talk, settings, part, _message(settings, words, what, part, now))
+        except (Unreachable, LoginRefused, OSError, ValueError) as problem:
+            problems.append(str(problem))
+    if not taken and problems:
+        return f"not recorded and not mailed: {'; '.join(problems)}"
     return f"not recorded; mailed to {taken} of {len(who)}"
+
+
+def _send(talk: Courier, settings: Settings, who: Sequence[str], message: bytes) -> int:
+    """How many took it."""
+    try:
+        outcomes = talk.send(outbox.sender(settings), who, message)
+    finally:
+        talk.close()
+    return sum(one.state == ACCEPTED for one in outcomes)
 
 
 def _courier(settings: Settings) -> Courier:
@@ -48,7 +62,7 @@ def _courier(settings: Settings) -> Courier:
     return sendmail.Sendmail(program, DEADLINE)
 
 
-def _message(settings: Settings, words: Words, what: str, now: int) -> bytes:
+def _message(settings: Settings, words: Words, what: str, who: Sequence[str], now: int) -> bytes:
     title = words.gettext("Vigie cannot write")
     subject = one_line(f"[{settings.host_name}] {labelled(words.gettext('CRITICAL'), title, words)}")
     text = "\n\n".join(
@@ -65,7 +79,7 @@ def _message(settings: Settings, words: Words, what: str, now: int) -> bytes:
     ident = rows.new_message_id(settings.host_name, "urgent", now)
     notification = rows.Notification(0, 0, now, "urgent", ident, ident, subject, "{}")
     content = mail.Content(subject, text, "")
-    return mail.assemble(content, notification, [], settings.mail_to, outbox.sender(settings), settings.host_name, now)
+    return mail.assemble(content, notification, [], who, outbox.sender(settings), settings.host_name, now)
 
 
 def _first_this_hour(data: str, now: int) -> bool:

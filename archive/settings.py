@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     smtp_password: str
     mail_from: str
     mail_to: tuple[str, ...]
+    notify_urls: tuple[str, ...]
+    evidence_arguments: bool
     root: str
 
     def __repr__(self) -> str:
@@ -95,8 +97,8 @@ def _list(separator: str) -> Callable[[str], tuple[str, ...]]:
     return lambda value: tuple(part.strip() for part in value.split(separator) if part.strip())
 
 
-def _address(value: str) -> str:
-    """One addr-spec, nothing more: EmailMessage would make two addresses of `a@b, c@d`."""
+def address(value: str) -> str:
+    """One addr-spec, nothing more: EmailMessage would make two addresses of `a@b, c@d`. Raises ValueError."""
     name, at, domain = value.rpartition("@")
     bad = set(' \t\r\n,;<>"()[]\\') | {"\x00"}
     if not at or not name or "." in (domain[:1], domain[-1:]) or not domain or bad & set(value) or "@" in name:
@@ -107,7 +109,23 @@ def _address(value: str) -> str:
 
 
 def _addresses(value: str) -> tuple[str, ...]:
-    return tuple(_address(part.strip()) for part in value.split(",") if part.strip())
+    return tuple(address(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _apprise_urls(value: str) -> tuple[str, ...]:
+    """Addresses that Apprise knows, separated by spaces: a comma may stand in one. Its way to trust anybody is refused."""
+    found = tuple(value.split())
+    for url in found:
+        kind, mark, rest = url.partition("://")
+        known = kind[:1].isalpha() and all(c.isascii() and (c.isalnum() or c in "+.-") for c in kind)
+        query = rest.partition("?")[2].lower()
+        trusting = any(
+            part.partition("=")[0] == "verify" and part.partition("=")[2] not in ("yes", "true", "1")
+            for part in query.replace(";", "&").split("&")
+        )
+        if not mark or not known or not rest or trusting or not url.isprintable():
+            raise ValueError
+    return found
 
 
 def _url(*, http_on_loopback_only: bool = False) -> Callable[[str], str]:
@@ -167,9 +185,15 @@ KNOWN: dict[str, _Setting] = {
     "VIGIE_SMTP_USER": _Setting("", "a name", _text),
     "VIGIE_SMTP_PASSWORD": _Setting("", "a password", _text),
     "VIGIE_SMTP_PASSWORD_FILE": _Setting("", "a file that holds the password", _text),
-    "VIGIE_MAIL_FROM": _Setting("", "one address such as vigie@example.org", lambda v: _address(v) if v else v),
+    "VIGIE_MAIL_FROM": _Setting("", "one address such as vigie@example.org", lambda v: address(v) if v else v),
     "VIGIE_MAIL_TO": _Setting("", "addresses, separated by commas", _addresses),
+    "VIGIE_NOTIFY_URLS": _Setting(
+        "", "Apprise addresses such as ntfy://host/topic, separated by spaces, without verify=no", _apprise_urls
+    ),
+    "VIGIE_EVIDENCE_ARGUMENTS": _Setting("0", "0 or 1", _flag),
 }
+# What holds a password or a key: never shown, not even in the error that names it.
+_SECRET = ("PASSWORD", "NOTIFY_URLS", "PING_URL")
 # From the environment alone: the tests' clock and their stand-in for `/`. INTERNAL names are the runner's own.
 ENVIRONMENT_ONLY = ("VIGIE_NOW", "VIGIE_ROOT")
 INTERNAL = ("VIGIE_STATE", "VIGIE_FIRST", "VIGIE_HOMES_TEXT", "VIGIE_SETTINGS", "VIGIE_CYCLE")
@@ -209,7 +233,7 @@ def _parse_file(text: str, path: str) -> dict[str, tuple[str, str]]:
         where = f"{path}, line {number}"
         # Bash, cron and systemd read the file too: a space that one takes and another does not would be two settings.
         if not equals or name != name.strip() or value != value.strip():
-            shown = "(hidden)" if "PASSWORD" in line.upper() else repr(line)
+            shown = "(hidden)" if _is_secret(line) else repr(line)
             raise SettingsError(f"{where}: {shown} is not of the form KEY=value, without spaces around the =")
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
@@ -235,9 +259,13 @@ def _settings(given: Mapping[str, tuple[str, str]], root: str) -> Settings:
         try:
             values[name] = setting.parse(value)
         except ValueError:
-            shown = "(hidden)" if "PASSWORD" in name else repr(value)
+            shown = "(hidden)" if _is_secret(name) else repr(value)
             raise SettingsError(f"{where}: {name}={shown}: expected {setting.expected}") from None
     return _joined(values, given, root)
+
+
+def _is_secret(text: str) -> bool:
+    return any(word in text.upper() for word in _SECRET)
 
 
 def _joined(values: dict[str, object], given: Mapping[str, tuple[str, str]], root: str) -> Settings:

@@ -60,7 +60,7 @@ def make_data(folder: str, now: int = NOW) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """A setting of whoever starts the tests must not change them."""
-    for name in [name for name in os.environ if name.startswith("VIGIE_") and name != "VIGIE_TESTS_NO_SKIP"]:
+    for name in [name for name in os.environ if name.startswith("VIGIE_") and not name.startswith("VIGIE_TESTS_")]:
         del os.environ[name]
 
 
@@ -77,8 +77,12 @@ LONGEST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first. Skipped by name where root is missing; CI runs as root and allows no such skip."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first; the tier of CI only there. Skipped by name where root is missing; CI allows no such skip."""
+    if os.environ.get("VIGIE_TESTS_TIER") != "ci":
+        later = [item for item in items if item.get_closest_marker("ci")]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if not item.get_closest_marker("ci")]
     order = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
     if os.geteuid() == 0:
@@ -92,7 +96,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 MAY_BE_SKIPPED = (
     "as root, the test above",
     "root's children",
-    "optional package",
     "tmpfs is not allowed",
     "no FUSE",
     "sbin",

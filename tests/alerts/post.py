@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from archive import database, incidents, load, outbox, thresholds
+from archive.recipients import Recipient
 from archive.settings import Settings
 from archive.settings import load as load_settings
 from archive.thresholds import Threshold
@@ -29,6 +30,11 @@ def settings(data: Path, **given: str) -> Settings:
         environ |= {"VIGIE_SMTP_HOST": "127.0.0.1", "VIGIE_SMTP_SECURITY": "none"}
     environ |= {f"VIGIE_{name.upper()}": value for name, value in given.items()}
     return load_settings(environ)
+
+
+def people(*addresses: str) -> tuple[Recipient, ...]:
+    """Recipients who hear of everything."""
+    return tuple(Recipient(one) for one in addresses)
 
 
 def make_archive(data: Path) -> Path:

@@ -40,18 +40,18 @@ def cases(folder: Path, language: str = "fr") -> dict[str, EmailMessage]:
         first = post.incident(db)
         opened = post.transition(db, first)
         evidence.add(db, first, post.NOW - 20, "opened", post.evidence_body())
-        owed.owe(db, 1, [opened], ("a@example.org",), "https://vigie.example.org", post.NOW)
+        owed.owe(db, 1, [opened], post.people("a@example.org"), "https://vigie.example.org", post.NOW)
         ended = post.transition(db, first, "resolved", post.NOW, 0.84)
         db.execute(
             "UPDATE incident SET state='resolved', ended_at=?, end_reason='cleared' WHERE id=?", (post.NOW, first)
         )
         db.execute("UPDATE delivery SET state='accepted', done_at=?", (post.NOW,))
-        owed.owe(db, 1, [ended], ("a@example.org",), "https://vigie.example.org", post.NOW)
+        owed.owe(db, 1, [ended], post.people("a@example.org"), "https://vigie.example.org", post.NOW)
         probe = post.incident(db, kind="silent", metric="smart", labels="{}", level="warning", value=3)
         gone = post.transition(db, probe, "opened", post.NOW, 3.0, "warning")
         full = post.incident(db, kind="forecast", metric="disk_used_ratio", labels='{"mount":"/srv"}', level="warning")
         soon = post.transition(db, full, "opened", post.NOW, 61_000.0, "warning")
-        owed.owe(db, 1, [gone, soon], ("a@example.org",), "https://vigie.example.org", post.NOW)
+        owed.owe(db, 1, [gone, soon], post.people("a@example.org"), "https://vigie.example.org", post.NOW)
     settings = post.settings(data, smtp_port="25", language=language)
     made = {}
     with database.reader(str(data)) as db:

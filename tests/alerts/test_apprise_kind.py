@@ -11,6 +11,7 @@ import pytest
 
 from alerts import apprise_kind, outbox, owed
 from alerts.outcome import LATER, REFUSED
+from archive import recipients
 from tests.alerts import post
 from tests.alerts.post import NOW
 
@@ -44,10 +45,10 @@ def webhook(status: int = 200) -> Iterator[tuple[int, list[dict[str, str]]]]:
 
 
 def test_a_url_is_known_by_a_name_that_holds_no_secret() -> None:
-    name = apprise_kind.name("mailto://user:canary@example.org")
+    name = recipients.apprise_name("mailto://user:canary@example.org")
     assert name.startswith("apprise:mailto:")
     assert "canary" not in name
-    assert apprise_kind.name("evil name\n://x").isprintable()
+    assert recipients.apprise_name("evil name\n://x").isprintable()
 
 
 def test_an_address_that_is_no_longer_set_is_refused() -> None:
@@ -57,39 +58,36 @@ def test_an_address_that_is_no_longer_set_is_refused() -> None:
 def test_without_the_package_it_is_tried_again_and_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apprise_kind, "installed", lambda: False)
     url = "json://127.0.0.1"
-    (outcome,) = apprise_kind.Apprise([url]).send("v@x", [apprise_kind.name(url)], MAIL)
+    (outcome,) = apprise_kind.Apprise([url]).send("v@x", [recipients.apprise_name(url)], MAIL)
     assert outcome.state == LATER
-    assert "pip install apprise" in outcome.reply
+    assert "requirements-apprise.txt" in outcome.reply
 
 
 @needs_apprise
 def test_a_webhook_gets_subject_and_text() -> None:
     with webhook() as (port, got):
         url = f"json://127.0.0.1:{port}/"
-        (outcome,) = apprise_kind.Apprise([url]).send("v@x", [apprise_kind.name(url)], MAIL)
+        (outcome,) = apprise_kind.Apprise([url]).send("v@x", [recipients.apprise_name(url)], MAIL)
     assert outcome.state == "accepted"
     assert (got[0]["title"], got[0]["message"].strip()) == ("café", "bonjour")
 
 
 @needs_apprise
-def test_a_webhook_that_fails_is_tried_again_and_mails_go_their_own_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_webhook_that_fails_is_tried_again_and_mails_go_their_own_way(tmp_path: Path) -> None:
     data = post.make_archive(tmp_path / "data")
     with webhook(500) as (port, got):
         url = f"json://127.0.0.1:{port}/"
-        monkeypatch.setattr(outbox, "apprise_urls", lambda settings: (url,))
-        config = post.settings(data, mail_to="")
+        config = post.settings(data, mail_to="", notify_urls=url)
         with post.writing(data) as db:
             number = post.incident(db)
-            owed.owe(db, 1, [post.transition(db, number)], outbox.recipients(config), "http://x", NOW)
+            owed.owe(db, 1, [post.transition(db, number)], recipients.in_force(db, config), "http://x", NOW)
         assert outbox.run(config, NOW).later == 1
     assert got
-    assert post.states(data) == [(apprise_kind.name(url), "queued")]
+    assert post.states(data) == [(recipients.apprise_name(url), "queued")]
 
 
 @needs_apprise
 def test_an_unknown_kind_is_refused() -> None:
     url = "nosuchkind://x"
-    (outcome,) = apprise_kind.Apprise([url]).send("v@x", [apprise_kind.name(url)], MAIL)
+    (outcome,) = apprise_kind.Apprise([url]).send("v@x", [recipients.apprise_name(url)], MAIL)
     assert outcome.state == REFUSED

@@ -42,7 +42,7 @@ def owe(data: Path, *, kinds: tuple[str, ...] = ("opened",), body: str = "", **g
         ]
         if body:
             evidence.add(db, number, NOW - 20, "opened", body)
-        owed.owe(db, 1, moves, WHO, URL, NOW)
+        owed.owe(db, 1, moves, post.people(*WHO), URL, NOW)
 
 
 def made(data: Path, number: int = 1, now: int = NOW, **given: str) -> EmailMessage:
@@ -233,7 +233,7 @@ def test_m20_no_template_is_ever_made_from_data() -> None:
 def test_m23_an_absurd_value_that_got_through_is_told_all_the_same(data: Path, value: float | None) -> None:
     with post.writing(data) as db:
         number = post.incident(db, value=value or 0.0)
-        owed.owe(db, 1, [post.transition(db, number, "opened", NOW, value)], WHO, URL, NOW)
+        owed.owe(db, 1, [post.transition(db, number, "opened", NOW, value)], post.people(*WHO), URL, NOW)
         db.execute('UPDATE incident SET threshold=\'{"warning": "nan", "above": 1}\'')
     message = made(data)
     assert str(message["Subject"]).startswith("[srv-web-01] CRITIQUE")
@@ -252,7 +252,7 @@ def test_consequences_are_told_in_their_causes_mail(data: Path) -> None:
         one = incidents.get(db, held)
         assert one is not None
         incidents.update(db, one._replace(cause=cause))
-        owed.owe(db, 1, [post.transition(db, cause)], WHO, URL, NOW)
+        owed.owe(db, 1, [post.transition(db, cause)], post.people(*WHO), URL, NOW)
     assert "Conséquences  Espace disque utilisé /srv" in text_of(made(data))
 
 

@@ -37,7 +37,7 @@ def owe(
     with post.writing(data) as db:
         number = incident or post.incident(db, labels=given.pop("labels", '{"mount":"/"}'), **given)  # type: ignore[arg-type]
         value = 0.84 if kind == "resolved" else 0.974
-        owed.owe(db, 1, [post.transition(db, number, kind, at, value)], who, URL, at)
+        owed.owe(db, 1, [post.transition(db, number, kind, at, value)], post.people(*who), URL, at)
     return number
 
 
@@ -46,7 +46,9 @@ def many(data: Path, count: int, at: int = NOW, step: int = 0, who: tuple[str, .
     with post.writing(data) as db:
         for i in range(count):
             number = post.incident(db, labels=f'{{"mount":"/m{i}"}}', since=at + i * step - 1000)
-            owed.owe(db, 1, [post.transition(db, number, "opened", at + i * step)], who, URL, at + i * step)
+            owed.owe(
+                db, 1, [post.transition(db, number, "opened", at + i * step)], post.people(*who), URL, at + i * step
+            )
 
 
 def run(data: Path, port: int, now: int = NOW, **given: str) -> outbox.Sent:
@@ -278,7 +280,7 @@ def test_m15_ten_thousand_at_once_are_one_mail_that_counts_them(data: Path) -> N
         numbers = []
         for i in range(10_000):
             numbers.append(post.transition(db, post.incident(db, labels=f'{{"mount":"/m{i}"}}')))
-        owed.owe(db, 1, numbers, (A,), URL, NOW)
+        owed.owe(db, 1, numbers, post.people(A), URL, NOW)
     start = time.monotonic()
     with server() as (port, inbox):
         assert run(data, port).accepted == 1

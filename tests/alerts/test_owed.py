@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Path:
 
 def owe(data: Path, transitions: list[int], recipients: tuple[str, ...] = BOTH, now: int = NOW) -> None:
     with post.writing(data) as db:
-        owed.owe(db, 1, transitions, recipients, URL, now)
+        owed.owe(db, 1, transitions, post.people(*recipients), URL, now)
 
 
 def opened(data: Path, **given: object) -> tuple[int, int]:
@@ -137,7 +137,7 @@ def test_the_crisis_and_its_mail_are_one_transaction(data: Path) -> None:
     def killed() -> None:
         with post.writing(data) as db:
             number = post.incident(db)
-            owed.owe(db, 1, [post.transition(db, number)], BOTH, URL, NOW)
+            owed.owe(db, 1, [post.transition(db, number)], post.people(*BOTH), URL, NOW)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -10,6 +10,7 @@ from archive import database, events
 from archive.certfr import document, machine, store
 from archive.certfr.decide import Decider
 from archive.certfr.inventory import Inventory, dpkg_package
+from archive.recipients import Recipient
 
 NOW = 1_795_400_000
 OS = {"ID": "debian", "VERSION_ID": "12", "VERSION_CODENAME": "bookworm", "PRETTY_NAME": "Debian 12"}
@@ -115,7 +116,9 @@ def test_one_mail_tells_all_of_a_round_with_its_proof_in_both_parts(db):
     store.put(db, kernel_avis("CERTFR-2026-ALE-901", kind="alerte"), NOW)
     store.put(db, kernel_avis("CERTFR-2026-ALE-902", kind="alerte"), NOW)
     told = decide(db, inventory(OLD), NOW)
-    mail = advisories.owe(db, 1, told, ("admin@example.org",), "https://vigie.example.org", Words("fr", "UTC"), NOW)
+    mail = advisories.owe(
+        db, 1, told, (Recipient("admin@example.org"),), "https://vigie.example.org", Words("fr", "UTC"), NOW
+    )
     subject, body = db.execute("SELECT subject, body FROM notification WHERE id=?", (mail,)).fetchone()
     assert "srv-labo" in subject
     for part in json.loads(body).values():
@@ -130,7 +133,10 @@ def test_an_avis_without_an_update_to_take_is_shown_and_not_mailed(db):
     store.put(db, kernel_avis(), NOW)
     told = decide(db, inventory(OLD), NOW)
     assert told
-    assert advisories.owe(db, 1, told, ("admin@example.org",), "http://localhost:5000", Words("fr", "UTC"), NOW) is None
+    assert (
+        advisories.owe(db, 1, told, (Recipient("admin@example.org"),), "http://localhost:5000", Words("fr", "UTC"), NOW)
+        is None
+    )
 
 
 def test_a_hostile_title_is_text_in_the_mail(db):
@@ -138,7 +144,7 @@ def test_a_hostile_title_is_text_in_the_mail(db):
     title = "<script>alert(1)</script>\r\nBcc: a@b {{7*7}}"
     store.put(db, hostile._replace(publication=hostile.publication._replace(title=title)), NOW)
     told = decide(db, inventory(OLD), NOW)
-    mail = advisories.owe(db, 1, told, ("a@example.org",), "http://localhost:5000", Words("en", "UTC"), NOW)
+    mail = advisories.owe(db, 1, told, (Recipient("a@example.org"),), "http://localhost:5000", Words("en", "UTC"), NOW)
     body = json.loads(db.execute("SELECT body FROM notification WHERE id=?", (mail,)).fetchone()[0])
     assert "<script>" not in body["html"]
     assert "49" not in body["html"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alerts.words import N_, Words
-from archive import clock, database, settings
+from archive import clock, database, recipients, settings
 from archive.certfr import concern, machine, rows
 from web.commands import _terminal
 
@@ -108,7 +108,8 @@ def _concern(config: settings.Settings, words: Words) -> concern.Outcome:
     outcome = concern.decide(lambda: database.writer(config.data, 60.0), config.data, now)
     if outcome.told and not first and read >= backlog:
         with database.writer(config.data, 60.0) as db, database.transaction(db):
-            advisories.owe(db, 1, outcome.told, config.mail_to, config.url, words, now)
+            everyone = recipients.in_force(db, config)
+            advisories.owe(db, 1, outcome.told, everyone, config.url, words, now)
     return outcome
 
 

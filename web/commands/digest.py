@@ -3,7 +3,6 @@
 import argparse
 
 from alerts import digest, outbox
-from alerts.owed import owe_ready
 from alerts.words import N_
 from archive import clock, database, settings
 from web.commands import _terminal
@@ -25,12 +24,11 @@ def run(argv: list[str]) -> int:
         for line in ready.text.split("\n"):
             _terminal.say(line)
         return 0
-    who = outbox.recipients(config)
-    if not who:
+    with database.writer(config.data) as db, database.transaction(db):
+        count = digest.owe(db, config, now)
+    if not count:
         _terminal.complain(_("nobody to send to: write VIGIE_MAIL_TO in data/settings.env, or name an address"))
         return 2
-    with database.writer(config.data) as db, database.transaction(db):
-        owe_ready(db, 1, "digest", ready.subject, ready.text, ready.html, who, now)
     sent = outbox.run(config, now)
     if sent.reason:
         _terminal.complain(_terminal.shown(sent.reason))

@@ -6,7 +6,7 @@ from alerts import apprise_kind, mail, outbox, sendmail, smtp, wording
 from alerts.mail import Content
 from alerts.outcome import ACCEPTED, Courier, LoginRefused, Outcome, Unreachable
 from alerts.words import N_, Words
-from archive import clock, database, read, settings
+from archive import clock, database, read, recipients, settings
 from archive import outbox as rows
 from archive.settings import Settings
 from web.commands import _terminal
@@ -18,10 +18,10 @@ def run(argv: list[str]) -> int:
     words = _terminal.words()
     _ = words.gettext
     parser = argparse.ArgumentParser(prog="vigie mail-test", description=_(HELP))
-    parser.add_argument("recipient", nargs="*", help=_("addresses; without any, those of VIGIE_MAIL_TO"))
+    parser.add_argument("recipient", nargs="*", help=_("addresses; without any, everybody who is mailed"))
     asked = parser.parse_args(argv)
     config, now = settings.load(), clock.now()
-    who = tuple(asked.recipient) or outbox.recipients(config)
+    who = tuple(asked.recipient) or recipients.addresses(config)
     if not who:
         _terminal.complain(_("nobody to send to: write VIGIE_MAIL_TO in data/settings.env, or name an address"))
         return 2
@@ -48,13 +48,13 @@ def run(argv: list[str]) -> int:
 
 def _couriers(config: Settings, who: tuple[str, ...]) -> list[tuple[tuple[str, ...], Courier]]:
     """Who goes by which way, the way open."""
-    urls = tuple(one for one in who if one.startswith(apprise_kind.PREFIX))
+    urls = tuple(one for one in who if one.startswith(recipients.APPRISE))
     mails = tuple(one for one in who if one not in urls)
     found: list[tuple[tuple[str, ...], Courier]] = []
     if mails:
         found.append((mails, smtp.connect(config, _log) if config.smtp_host else _sendmail()))
     if urls:
-        found.append((urls, apprise_kind.Apprise(outbox.apprise_urls(config))))
+        found.append((urls, apprise_kind.Apprise(config.notify_urls)))
     return found
 
 

@@ -2,9 +2,8 @@
 
 import argparse
 
-from alerts import outbox as sender
 from alerts.words import N_, Words
-from archive import clock, database, outbox, settings
+from archive import clock, database, outbox, recipients, settings
 from archive.outbox import Delivery, Entry
 from web.commands import _terminal
 
@@ -36,12 +35,13 @@ def run(argv: list[str]) -> int:
     with database.reader(config.data) as db:
         entries = outbox.ledger(db, max(1, min(asked.n, 10_000)))
         summary = outbox.summary(db)
+        everybody = recipients.in_force(db, config)
     colour = _terminal_has_colour()
     for entry in reversed(entries):
         for line in lines(entry, words, now, colour):
             _terminal.say(line)
     _terminal.say(totals(summary, words, now))
-    if not sender.recipients(config):
+    if not everybody:
         _terminal.say(_("Nobody is set to receive mails: write VIGIE_MAIL_TO in data/settings.env."))
     return 1 if summary.held or (summary.oldest_at is not None and now - summary.oldest_at > 900) else 0
 
