@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from alerts.chart_data import (
     CARD,
+    LANES,
     MOST,
     NARROW,
     WIDE,
@@ -27,6 +28,8 @@ from alerts.chart_data import (
     Mark,
     Name,
     Size,
+    Trial,
+    Work,
     choose_step,
     drawable,
     gaps,
@@ -43,7 +46,7 @@ from archive.read import Point
 
 __all__ = [
     "CARD", "MOST", "NARROW", "WIDE", "Band", "Drawing", "Forecast", "Gap", "Graph", "Level", "Line", "Mark", "Name",
-    "Point", "Size", "choose_step", "draw",
+    "Point", "Size", "Trial", "Work", "choose_step", "draw",
 ]  # fmt: skip
 
 
@@ -65,7 +68,9 @@ def draw(graph: Graph, words: Words, size: Size, name: Name, *, alone: tuple[str
     axis = _axis(graph, lines, forecast, size, words)
     missing = gaps(graph, lines[0])
     layers = Layers(graph, lines, forecast, missing, axis, words)
-    chart = Timeline(layers, size, top=14 if alone is None else 62)
+    lanes = LANES if graph.trials is not None else 0
+    size = size._replace(height=size.height + lanes)
+    chart = Timeline(layers, size, top=(14 if alone is None else 62) + lanes)
     root = cleaned(chart.render_tree())  # type: ignore[no-untyped-call]
     named(root, size, name, layers.box, alone)
     return Drawing(tostring(root, "unicode"), tuple(layers.shown), tuple(missing))

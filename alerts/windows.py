@@ -53,7 +53,9 @@ def spans(silence: Silence, start: int, end: int, timezone: str) -> list[Span]:
         return []
     if not silence.weekly:
         return [Span(start, end)]
-    edges = sorted({start, end, *(at for at in _edges(silence.weekly, start, end, _zone(timezone)) if start < at < end)})
+    edges = sorted(
+        {start, end, *(at for at in _edges(silence.weekly, start, end, _zone(timezone)) if start < at < end)}
+    )
     found: list[Span] = []
     for left, right in pairwise(edges):
         if not _in_week(silence.weekly, left, timezone):

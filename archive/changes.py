@@ -37,9 +37,7 @@ def note(
 
 def recent(db: sqlite3.Connection, limit: int = 50, kind: str = "") -> list[Change]:
     """Newest first; of one kind, or of all."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM change WHERE ?1 IN ('', kind) ORDER BY id DESC LIMIT ?2", (kind, limit)
-    )
+    rows = db.execute(f"SELECT {_COLUMNS} FROM change WHERE ?1 IN ('', kind) ORDER BY id DESC LIMIT ?2", (kind, limit))
     return [Change(*row) for row in rows]
 
 

@@ -41,7 +41,7 @@ ROOMS = (
     (N_("Thresholds"), "thresholds.page"),
     (N_("System"), "about.page"),
 )
-SYSTEM = ("about", "probes", "mails")
+SYSTEM = ("about", "probes", "mails", "windows")
 
 
 def shell() -> Shell:

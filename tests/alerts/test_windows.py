@@ -110,12 +110,12 @@ def test_a_window_for_several_metrics_covers_each_and_no_other() -> None:
 ZONES = st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kathmandu"])
 CLOCKS = st.integers(0, 1439).map(lambda minute: f"{minute // 60:02}:{minute % 60:02}")
 # Weeks around both changes of clocks of 2026, and one without.
-BEGINNINGS = st.sampled_from(["2026-03-05", "2026-03-26", "2026-04-03", "2026-06-10", "2026-10-01", "2026-10-22", "2026-10-30"])
-
-
-@given(
-    ZONES, st.lists(st.integers(0, 6), min_size=1), CLOCKS, CLOCKS, BEGINNINGS, st.integers(0, 6 * 1440), st.data()
+BEGINNINGS = st.sampled_from(
+    ["2026-03-05", "2026-03-26", "2026-04-03", "2026-06-10", "2026-10-01", "2026-10-22", "2026-10-30"]
 )
+
+
+@given(ZONES, st.lists(st.integers(0, 6), min_size=1), CLOCKS, CLOCKS, BEGINNINGS, st.integers(0, 6 * 1440), st.data())
 def test_the_spans_say_what_the_judge_says_of_every_minute(
     zone: str, days: list[int], opens: str, closes: str, day: str, ended: int, data: st.DataObject
 ) -> None:

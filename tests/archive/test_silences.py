@@ -44,8 +44,7 @@ def test_planned_work_is_kept_and_listed_until_it_is_over(data: str) -> None:
         ({"to_at": 0, "weekly": rows.weekly_json([1], "06:00", "06:00")}, "weekly"),
     ],
 )
-def test_bad_planned_work_names_its_field(
-    data: str, given: dict[str, object], field: str) -> None:
+def test_bad_planned_work_names_its_field(data: str, given: dict[str, object], field: str) -> None:
     with database.writer(data) as db:
         with pytest.raises(IncidentError) as caught:
             rows.plan(db, WORK._replace(**given), "ada", START)  # type: ignore[arg-type]

@@ -7,12 +7,12 @@ from typing import NamedTuple
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
 from markupsafe import Markup
 
-from archive import database, incidents, read
+from archive import database, incidents, read, silences
 from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
 from archive.incidents import Incident
-from web import live, logins, people, sentences, store
+from web import live, logins, people, sentences, store, works
 from web.cards import Reading
 from web.pages import security
 from web.sentences import Story
@@ -153,6 +153,7 @@ def told() -> dict[str, object]:
         "users": active[:USERS],
         "users_more": len(everyone) - len(active[:USERS]),
         "people_in": sum(1 for one in everyone if one.sessions),
+        "works": works.running(silences.silences(db, host, now), metrics, speak, now, store.settings().timezone),
         "levels": {name: _(word) for name, word in sentences.LEVELS.items()},
     }
 
