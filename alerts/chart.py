@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from alerts.chart_data import (
     CARD,
+    LANES,
     MOST,
     NARROW,
     WIDE,
@@ -28,6 +29,8 @@ from alerts.chart_data import (
     Mark,
     Name,
     Size,
+    Trial,
+    Work,
     choose_step,
     drawable,
     gaps,
@@ -44,7 +47,7 @@ from archive.read import Point
 
 __all__ = [
     "CARD", "MOST", "NARROW", "WIDE", "Band", "Drawing", "Forecast", "Gap", "Graph", "Level", "Line", "Mark", "Name",
-    "Point", "Size", "choose_step", "draw",
+    "Point", "Size", "Trial", "Work", "choose_step", "draw",
 ]  # fmt: skip
 
 
@@ -66,7 +69,9 @@ def draw(graph: Graph, words: Words, size: Size, name: Name, *, alone: tuple[str
     axis = _axis(graph, lines, forecast, size, words)
     missing = gaps(graph, lines[0])
     layers = Layers(graph, lines, forecast, missing, axis, words)
-    svg = framed(layers, size, name, top=14 if alone is None else 62, alone=alone)
+    lanes = LANES if graph.trials is not None else 0
+    size = size._replace(height=size.height + lanes)
+    svg = framed(layers, size, name, top=(14 if alone is None else 62) + lanes, alone=alone)
     return Drawing(svg, tuple(layers.shown), tuple(missing))
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from alerts.words import DAY, HOUR
 from archive.read import Point
 
+LANE, LANES = 26, 68  # pixels: one lane of a trial, and all of them with the room over the plot
 MOST = 370  # points a line: a year of days fits, and a pixel or two each
 STEPS = (
     60,
@@ -66,6 +67,27 @@ class Band(NamedTuple):
     kind: str
 
 
+class Gap(NamedTuple):
+    start: int
+    end: int
+
+
+class Work(NamedTuple):
+    """Planned work, during which mails waited."""
+
+    start: int
+    end: int
+
+
+class Trial(NamedTuple):
+    """What a threshold would have opened. `lane`: 0 for the proposed one, 1 for the one in force; `kind`: the worst level."""
+
+    lane: int
+    start: int
+    end: int
+    kind: str
+
+
 class Mark(NamedTuple):
     """An event: a small tick at the foot of the graph."""
 
@@ -97,6 +119,8 @@ class Graph(NamedTuple):
     levels: Sequence[Level] = ()
     incidents: Sequence[Band] = ()
     events: Sequence[Mark] = ()
+    works: Sequence[Work] = ()
+    trials: Sequence[Trial] | None = None  # None: no lanes; empty lanes say that nothing would have opened
     forecast: Forecast | None = None
     full_scale: bool = False  # a ratio's axis always ends at 100 %
 
@@ -107,11 +131,6 @@ class Name(NamedTuple):
     labelled_by: str = ""
     described_by: str = ""
     label: str = ""
-
-
-class Gap(NamedTuple):
-    start: int
-    end: int
 
 
 class Drawing(NamedTuple):

@@ -22,6 +22,7 @@ TRUSTED_AFTER = DAY  # seconds of uptime that must agree with the clock
 TRUSTED_DAYS = 3  # or, where the machine never runs that long: so many days of the last week with cycles
 KEPT_PAGES, GIVEN_PAGES = 256, 512  # of 4 KB: free ones that stay in the file, and most that one slice gives back
 MOST_DAYS = 2  # days' worth that one run removes
+ALLOWED = "purge_allowed"  # a setting: UTC seconds
 
 
 class Purge(NamedTuple):
@@ -101,12 +102,40 @@ def purge(db: sqlite3.Connection, host: int, now: int, *, confirmed: bool = Fals
 
 
 def edge(db: sqlite3.Connection, host: int, now: int, *, confirmed: bool = False) -> int:
-    """Everything before this time may go: the retention's limit, but at most two days' worth at a time."""
-    cut = (now - retention_days(db) * DAY) // DAY * DAY
+    """Everything before this time may go: the retention's limit, but at most two days' worth at a time.
+
+    More goes at once where somebody was shown what, and said yes (`allow`): up to the limit that was shown, no further.
+    """
+    cut = kept_from(retention_days(db), now)
     oldest = _oldest(db, host)
     if confirmed or oldest is None:
         return cut
-    return min(cut, oldest // DAY * DAY + MOST_DAYS * DAY)
+    return min(cut, max(oldest // DAY * DAY + MOST_DAYS * DAY, allowed(db)))
+
+
+def kept_from(days: int, now: int) -> int:
+    """The first time that a retention of so many days keeps: 00:00 UTC of a day."""
+    return (now - days * DAY) // DAY * DAY
+
+
+def allow(db: sqlite3.Connection, cut: int, by: str, now: int) -> None:
+    """Everything before `cut` may go at once; 0 takes that back. Within the caller's transaction."""
+    remember(db, ALLOWED, str(cut), by, now)
+
+
+def allowed(db: sqlite3.Connection) -> int:
+    """The time before which everything may go at once; 0 for none."""
+    said = read.setting(db, ALLOWED)
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 12 else 0
+
+
+def remember(db: sqlite3.Connection, name: str, value: str, by: str, now: int) -> None:
+    """A row of `setting`, within the caller's transaction."""
+    db.execute(
+        "INSERT INTO setting VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET value=excluded.value,"
+        " updated_at=excluded.updated_at, updated_by=excluded.updated_by",
+        (name, value, now, by),
+    )
 
 
 def step(
@@ -194,7 +223,7 @@ def _kept(db: sqlite3.Connection, host: int, series: int) -> bool:
 
 def preview(db: sqlite3.Connection, host: int, days: int, now: int) -> tuple[int, int]:
     """(samples, bytes) that a retention of `days` would remove, for the form. Bytes are an estimate from the blobs."""
-    cut = (now - days * DAY) // DAY * DAY
+    cut = kept_from(days, now)
     plain = db.execute("SELECT count(*) FROM sample WHERE host=? AND at < ?", (host, cut)).fetchone()[0]
     packed, size = db.execute(
         "SELECT coalesce(sum(count), 0), coalesce(sum(length(data)), 0) FROM packed WHERE host=? AND day < ?",

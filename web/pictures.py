@@ -11,13 +11,13 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from alerts import chart, summary
+from alerts import chart, summary, windows
 from alerts import forecast as forecasts
-from alerts.chart import Band, Forecast, Graph, Level, Line, Mark, Name, Point
+from alerts.chart import Band, Forecast, Graph, Level, Line, Mark, Name, Point, Work
 from alerts.chart_data import gaps, sound, thinned
 from alerts.forecast import Outlook
 from alerts.words import DAY, HOUR, MINUTE, N_, Words
-from archive import events, incidents, read, thresholds
+from archive import events, incidents, read, silences, thresholds
 from archive.events import Event
 from archive.incidents import Incident
 from archive.read import Sample, Series
@@ -27,6 +27,7 @@ from web.svg import Own, data, picture
 
 DISK = "disk_used_ratio"
 FINE = 26 * HOUR  # up to here the samples themselves are read for the sentence: 1 ms a line
+MOST_NIGHTS = 92 * DAY  # weekly windows are drawn on periods up to this
 SIZES = (chart.WIDE, chart.CARD, chart.NARROW)
 SHOWN_EVENTS = ("boot", "package", "account", "restore")
 EVENT_WORDS = {
@@ -43,6 +44,7 @@ LEGEND = {
     "level": N_("critical threshold"),
     "warning-band": N_("incident (warning)"),
     "incident": N_("incident (critical)"),
+    "work": N_("planned work"),
     "forecast": N_("forecast"),
     "cone": N_("margin of the forecast"),
     "gap": N_("no measure"),
@@ -131,6 +133,17 @@ def of_line(db: sqlite3.Connection, host: int, line: Series, start: int, end: in
     return tuple(sorted(kept.values(), key=lambda one: one.since_at))
 
 
+def works_of(db: sqlite3.Connection, host: int, line: Series, start: int, end: int, timezone: str) -> tuple[Work, ...]:
+    """When planned work for this line was, or will be, open within [start, end); nights of a whole year would be a haze."""
+    found = silences.between(db, host, start, end)
+    kept = [
+        one
+        for one in found
+        if windows.covers(one, line.metric.name, line.labels) and not (one.weekly and end - start > MOST_NIGHTS)
+    ]
+    return tuple(Work(*span) for one in kept for span in windows.spans(one, start, end, timezone))
+
+
 def material(
     db: sqlite3.Connection,
     host: int,
@@ -160,6 +173,7 @@ def material(
         known_from=line.first_at,
         levels=tuple(Level(one.value, one.kind, level_words(one, line.metric.unit, words)) for one in limits),
         incidents=tuple(Band(one.since_at, one.ended_at or now, one.level) for one in mine),
+        works=works_of(db, host, line, period.start, period.end, words.timezone),
         events=tuple(Mark(one.at, one.kind) for one in happened),
         forecast=forecast,
         full_scale=line.metric.unit == "ratio" and line.metric.kind == "gauge",
