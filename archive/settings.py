@@ -158,6 +158,7 @@ def _timezone(value: str) -> str:
     return value
 
 
+_SMTP_PORTS = {"tls": 465, "starttls": 587, "relay": 25, "none": 25}
 _SITE = ("an address that begins with https:// (http:// on this machine only)", _url(http_on_loopback_only=True))
 KNOWN: dict[str, _Setting] = {
     "VIGIE_DATA": _Setting("data", "a folder", _text),
@@ -179,9 +180,7 @@ KNOWN: dict[str, _Setting] = {
     "VIGIE_DEBIAN_TRACKER_URL": _Setting("https://security-tracker.debian.org", *_SITE),
     "VIGIE_SMTP_HOST": _Setting("", "the name of the mail server", _text),
     "VIGIE_SMTP_PORT": _Setting("0", "a port, or 0 for the usual one", _number(0, 65535)),
-    "VIGIE_SMTP_SECURITY": _Setting(
-        "starttls", "tls, starttls, relay or none", _one_of("tls", "starttls", "relay", "none")
-    ),
+    "VIGIE_SMTP_SECURITY": _Setting("starttls", "tls, starttls, relay or none", _one_of(*_SMTP_PORTS)),
     "VIGIE_SMTP_CA_FILE": _Setting("", "a file of certificates", _text),
     "VIGIE_SMTP_USER": _Setting("", "a name", _text),
     "VIGIE_SMTP_PASSWORD": _Setting("", "a password", _text),
@@ -198,7 +197,6 @@ _SECRET = ("PASSWORD", "NOTIFY_URLS", "PING_URL")
 # From the environment alone: the tests' clock and their stand-in for `/`. INTERNAL names are the runner's own.
 ENVIRONMENT_ONLY = ("VIGIE_NOW", "VIGIE_ROOT")
 INTERNAL = ("VIGIE_STATE", "VIGIE_FIRST", "VIGIE_HOMES_TEXT", "VIGIE_SETTINGS", "VIGIE_CYCLE")
-_SMTP_PORTS = {"tls": 465, "starttls": 587, "relay": 25, "none": 25}
 
 
 def settings_file(environ: Mapping[str, str]) -> str:

@@ -9,13 +9,14 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from archive import database
-from archive.certfr import debian, inventory, machine, offer, tracker
-from archive.certfr.changelogs import MachineChangelogs
-from archive.certfr.decide import Decider
+from archive.certfr import debian, inventory, machine, offer
 from archive.certfr.verdict import AFFECTED, Verdict
+
+if TYPE_CHECKING:
+    from archive.certfr import tracker
 
 OpenDb = Callable[[], AbstractContextManager[sqlite3.Connection]]
 DAY = 86_400
@@ -59,6 +60,10 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
             waiting = list(machine.undecided(db, host, now if changed or anew else 0, now))
     if not waiting:
         return Outcome(0, changed, _offers(open_db, host, packages, lists_at), "")
+    # Here and not above: most hours have nothing to decide, and what decides takes longest to load.
+    from archive.certfr.changelogs import MachineChangelogs
+    from archive.certfr.decide import Decider
+
     issues, unread = _tracker(data, packages)
     decider = Decider(packages, MachineChangelogs(), issues)
     decided = []
@@ -99,8 +104,10 @@ def _offered(verdict: Verdict, packages: inventory.Inventory) -> str:
     return offer.offered(found[0]) if found else ""
 
 
-def _tracker(data: str, packages: inventory.Inventory) -> tuple[tracker.Tracker | None, str]:
+def _tracker(data: str, packages: inventory.Inventory) -> "tuple[tracker.Tracker | None, str]":
     """Debian's data as it is kept, or why it could not be read."""
+    from archive.certfr import tracker
+
     if not debian.kept(data):
         return None, ""
     try:

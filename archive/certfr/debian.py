@@ -10,16 +10,16 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from archive import database
-from archive.certfr import schedule, tracker
-from archive.certfr.http import Client, FetchError
-from archive.certfr.inventory import Inventory
+from archive.certfr import schedule
+
+if TYPE_CHECKING:
+    from archive.certfr.inventory import Inventory
 
 OpenDb = Callable[[], AbstractContextManager[sqlite3.Connection]]
 SETTING = "VIGIE_DEBIAN_TRACKER_URL"
@@ -28,7 +28,7 @@ KEPT = "tracker.data"
 DAY = 85_000  # seconds: a day, less what an hourly rhythm would add to it
 AGAIN = 4 * 3600  # after a failure; longer than any Retry-After that is believed
 DEADLINE = 300.0  # seconds for the whole download
-LIMITS = {"json": tracker.MAX_BYTES, "debsecan": 32 * 1024 * 1024}  # bytes, unpacked
+LIMITS = {"json": 150 << 20, "debsecan": 32 << 20}  # bytes, unpacked; the JSON had 79 MB in 2026
 
 
 class Outcome(NamedTuple):
@@ -59,7 +59,7 @@ def fetch(
     data: str,
     base_url: str,
     mode: str,
-    inventory: Inventory,
+    inventory: "Inventory",
     now: int,
     *,
     force: bool = False,
@@ -69,6 +69,9 @@ def fetch(
     deadline: float = DEADLINE,
 ) -> Outcome:
     """Ask Debian's tracker now, if it is due (or `force`). Never raises for what the network does or sends."""
+    from archive.certfr.http import Client, FetchError
+    from archive.certfr.tracker import TrackerError
+
     if inventory.system != "debian" or not inventory.codename.isalpha():
         return Outcome(reason="this machine is not a Debian: the tracker says nothing of its packages")
     with open_db() as db, database.transaction(db):
@@ -80,7 +83,7 @@ def fetch(
     path = path_of(mode, inventory.codename)
     wanted = signature(inventory)
     known = before if before and before.digest == wanted and before.url == base_url + path and kept(data) else None
-    with download(data) as into:
+    with download(data, now) as into:
         try:
             with Client(
                 base_url,
@@ -103,7 +106,7 @@ def fetch(
                     schedule.unchanged(db, SOURCE, now)
                 return Outcome(asked=True)
             found = take(into, data, inventory, least=known.listed // 2 if known else 0)
-        except (FetchError, tracker.TrackerError, OSError) as error:
+        except (FetchError, TrackerError, OSError) as error:
             said = str(error).replace(str(into), base_url + path)
             with open_db() as db, database.transaction(db):
                 schedule.bad(db, SOURCE, base_url + path, now, said)
@@ -122,9 +125,11 @@ def fetch(
     return found._replace(asked=True)
 
 
-def take(path: Path, data: str, inventory: Inventory, *, least: int = 0) -> Outcome:
+def take(path: Path, data: str, inventory: "Inventory", *, least: int = 0) -> Outcome:
     """Keep from a file of Debian's what concerns this machine. `TrackerError` when it is not that, or names none of its
     packages, or fewer than `least` issues of them: nothing has changed then."""
+    from archive.certfr import tracker
+
     found = tracker.read(path, inventory.codename, inventory.by_source.keys())
     issues = sum(len(each) for each in found.issues.values())
     if not issues:
@@ -140,7 +145,7 @@ def take(path: Path, data: str, inventory: Inventory, *, least: int = 0) -> Outc
     return Outcome(changed=True, packages=len(found.issues), issues=issues)
 
 
-def signature(inventory: Inventory) -> str:
+def signature(inventory: "Inventory") -> str:
     """What was kept depends on these: another suite, or one more source package, and the whole is to be read again."""
     return hashlib.sha256("\n".join((inventory.codename, *sorted(inventory.by_source))).encode()).hexdigest()
 
@@ -154,10 +159,10 @@ def kept(data: str) -> bool:
 
 
 @contextmanager
-def download(data: str) -> Iterator[Path]:
+def download(data: str, now: int) -> Iterator[Path]:
     """A place for the download, beside what is kept, and gone afterwards; what a killed one left is swept first."""
     for left in Path(data).glob("tracker-*.part"):
-        if left.stat().st_mtime < time.time() - DAY:
+        if left.stat().st_mtime < now - DAY:
             left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix="tracker-", suffix=".part", dir=data)
     os.close(handle)

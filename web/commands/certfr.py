@@ -6,11 +6,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alerts.words import N_, Words
+from alerts.words import N_
 from archive import clock, database, recipients, settings
 from archive.certfr import concern, debian, machine, rows
 from web.commands import _terminal
+
+if TYPE_CHECKING:
+    from archive.certfr import refresh
 
 HELP = N_("read CERT-FR now (refresh), from files (import), or decide it for an inventory (judge)")
 
@@ -20,6 +24,8 @@ def run(argv: list[str]) -> int:
         from archive.certfr import judge
 
         return judge.run(argv[1:])
+    if argv == ["refresh", "--quiet"]:
+        return _refresh(settings.load(), quiet=True)  # every hour: nothing is loaded that nobody will read
     words = _terminal.words()
     _ = words.gettext
     parser = argparse.ArgumentParser(prog="vigie certfr", description=_(HELP))
@@ -53,9 +59,6 @@ def _refresh(config: settings.Settings, quiet: bool) -> int:
     from archive.certfr import refresh
     from web.__main__ import version
 
-    words = _terminal.words()
-    _ = words.gettext
-
     @contextmanager
     def open_db() -> Iterator[sqlite3.Connection]:
         with database.writer(config.data, 60.0) as db:
@@ -78,30 +81,33 @@ def _refresh(config: settings.Settings, quiet: bool) -> int:
     if not quiet and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     fetched = _tracker_round(config)
-    outcome = _concern(config, words, anew=fetched.changed)
-    for error in (fetched.error, outcome.error):
-        if error and not quiet:
-            _terminal.say(_terminal.shown(error))
-    if not report.ran:
-        if not quiet:
-            _terminal.say(_("Not read: %(reason)s", reason=_terminal.shown(report.reason)))
-        return 0
+    outcome = _concern(config, anew=fetched.changed)
     if not quiet:
-        _terminal.say(
-            _(
-                "Read %(read)d of %(owed)d publications owed, in %(requests)d requests; %(left)d wait for the next round.",
-                read=report.read,
-                owed=report.owed,
-                requests=report.requests,
-                left=report.left,
-            )
-        )
-        for name, found in (("new", report.new), ("revised", report.revised), ("closed", report.closed)):
-            if found:
-                _terminal.say(f"  {_(name)}: {', '.join(found[:20])}{' …' if len(found) > 20 else ''}")
-        for problem in report.errors:
-            _terminal.say(f"  ! {_terminal.shown(problem.what)}")
+        _say_round(report, (fetched.error, outcome.error))
     return 1 if report.errors and not report.sources else 0
+
+
+def _say_round(report: "refresh.Report", errors: tuple[str, ...]) -> None:
+    _ = _terminal.words().gettext
+    for error in filter(None, errors):
+        _terminal.say(_terminal.shown(error))
+    if not report.ran:
+        _terminal.say(_("Not read: %(reason)s", reason=_terminal.shown(report.reason)))
+        return
+    _terminal.say(
+        _(
+            "Read %(read)d of %(owed)d publications owed, in %(requests)d requests; %(left)d wait for the next round.",
+            read=report.read,
+            owed=report.owed,
+            requests=report.requests,
+            left=report.left,
+        )
+    )
+    for name, found in (("new", report.new), ("revised", report.revised), ("closed", report.closed)):
+        if found:
+            _terminal.say(f"  {_(name)}: {', '.join(found[:20])}{' …' if len(found) > 20 else ''}")
+    for problem in report.errors:
+        _terminal.say(f"  ! {_terminal.shown(problem.what)}")
 
 
 def _tracker_round(config: settings.Settings, *, force: bool = False) -> debian.Outcome:
@@ -167,27 +173,27 @@ def _tracker_command(config: settings.Settings, what: str, file: str | None) -> 
     _terminal.say(
         _("Kept: %(issues)d issues of %(packages)d installed packages.", issues=found.issues, packages=found.packages)
     )
-    outcome = _concern(config, words, anew=True)
+    outcome = _concern(config, anew=True)
     _terminal.say(_("Decided again: %(num)d publications.", num=outcome.decided))
     return 0
 
 
-def _concern(config: settings.Settings, words: Words, *, anew: bool = False) -> concern.Outcome:
+def _concern(config: settings.Settings, *, anew: bool = False) -> concern.Outcome:
     """Decide what is undecided for this machine, and owe one mail for what has just come to concern it.
 
     The past is never mailed: what the first readings bring is shown on the page alone.
     """
-    from alerts import advisories
-
     now = clock.now()
     with database.reader(config.data) as db:
         first = not machine.counts(db, 1)
         read, backlog = rows.first_reading(db)
     outcome = concern.decide(lambda: database.writer(config.data, 60.0), config.data, now, anew=anew)
     if outcome.told and not first and read >= backlog:
+        from alerts import advisories
+
         with database.writer(config.data, 60.0) as db, database.transaction(db):
             everyone = recipients.in_force(db, config)
-            advisories.owe(db, 1, outcome.told, everyone, config.url, words, now)
+            advisories.owe(db, 1, outcome.told, everyone, config.url, _terminal.words(), now)
     return outcome
 
 
@@ -207,7 +213,7 @@ def _import(config: settings.Settings, paths: list[str]) -> int:
                 bad += 1
                 _terminal.say(_("skipped: %(reason)s", reason=_terminal.shown(str(found))))
     _terminal.say(words.ngettext("%(num)s publication taken.", "%(num)s publications taken.", taken))
-    outcome = _concern(config, words)
+    outcome = _concern(config)
     if outcome.error:
         _terminal.say(_terminal.shown(outcome.error))
     with database.reader(config.data) as db:
