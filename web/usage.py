@@ -19,6 +19,7 @@ STEPS = {"now": 1800, "1h": 60, "24h": 1800, "7d": 3 * HOUR, "30d": 12 * HOUR}
 SORTS = (*people.SORTS, "since")
 LEAST_GROWTH = 50 << 20  # bytes a month: less is nothing to speak of
 UNUSED = 90 * DAY  # an account that nobody logged in to for so long
+WATCHED = 7 * DAY  # before that, nothing is said of who never comes
 ORDINARY = 1000  # user ids below it are the system's (login.defs)
 
 

@@ -29,7 +29,8 @@ DAY, HOUR = 86_400, 3600
 START = NOW - 365 * DAY
 BOOTED = START - 9 * DAY
 LIVE = 26 * HOUR  # the last of it is judged, minute by minute
-COARSE, FINE = 1800, 600  # seconds between the cycles of the months before, and of the last 60 days
+COARSE, FINE = 1800, 600  # seconds between the cycles of the months before, and of the last 30 days
+LIGHT = (6 * HOUR, 4 * HOUR, HOUR)  # the same year for tests: fewer cycles, the same days
 MAIL = "admin@example.org"
 SIZE = {"/": 64e9, "/home": 480e9, "/srv": 1.9e12, "/var": 120e9, "/data": 7.6e12, "/tmp": 32e9}
 
@@ -244,8 +245,10 @@ class Teller:
         return texts
 
 
-def build(data: str) -> settings.Settings:
-    """The data folder of that machine, and its settings."""
+def build(data: str, spans: tuple[int, int, int] = (LIVE, COARSE, FINE)) -> settings.Settings:
+    """The data folder of that machine, and its settings. `spans`: seconds that are judged, between the cycles of the
+    months, and of the last month."""
+    live, coarse, fine = spans
     os.makedirs(data, mode=0o700)
     database.create(data, "0" * 32, "srv-labo", "", START)
     config = settings.load({"VIGIE_DATA": data, "VIGIE_TIMEZONE": "Europe/Paris", "VIGIE_MAIL_TO": MAIL})
@@ -255,11 +258,11 @@ def build(data: str) -> settings.Settings:
             data, at, teller.texts(at, levels(at, chance) | {"user_home_bytes": homes(at)}), uptime=at - BOOTED
         )
         cycles.load_all(data, at)
-    _months(data, chance)
+    _months(data, chance, live, coarse, fine)
     _past_incidents(data)
-    for at in range(NOW - LIVE, NOW + 1, 60):
+    for at in range(NOW - live, NOW + 1, 60):
         said = levels(at, chance)
-        if at % FINE == 0:
+        if (at - START) % 300 == 0:
             said["user_home_bytes"] = homes(at)
         cycles.write(data, at, teller.texts(at, said), uptime=at - BOOTED)
     step.run(config, NOW)
@@ -268,10 +271,10 @@ def build(data: str) -> settings.Settings:
     return config
 
 
-def _months(data: str, chance: random.Random) -> None:
+def _months(data: str, chance: random.Random, live: int, coarse: int, fine: int) -> None:
     """The rows of the months before the live ones, rolled up and packed as upkeep does it."""
-    end = NOW - LIVE
-    times = [*range(START + COARSE, NOW - 60 * DAY, COARSE), *range(NOW - 60 * DAY, end, FINE)]
+    end = NOW - live
+    times = [*range(START + coarse, NOW - 30 * DAY, coarse), *range(NOW - 30 * DAY, end, fine)]
     with database.writer(data) as db:
         ids = {(line.metric.name, line.labels): (line.id, line.metric.scale) for line in read.series(db, 1)}
         keys = {
@@ -301,7 +304,7 @@ def _rows(times, keys, chance):  # type: ignore[no-untyped-def]
         if GAP[0] <= at < GAP[1]:
             continue
         said = levels(at, chance)
-        if at % HOUR < FINE:
+        if (at - START) % HOUR < 600:
             said["user_home_bytes"] = homes(at)
         for metric, lines in said.items():
             for label, value in lines.items():

@@ -34,6 +34,7 @@ def page() -> str:
     period = asking.one("period", tuple(PERIODS), "now")
     db, host, found, now = store.db(), store.host_id(), present(), store.now()
     newest = found.last_at or now
+    watched = max(1, newest - read.host(db, host).first_at)
     everyone = people.users(db, host, 3 * found.rhythm + 60)
     known = any(one.account for one in everyone)
     # Who has not a single figure, no home and no log-in is named below, among the accounts that nobody uses.
@@ -50,7 +51,8 @@ def page() -> str:
         periods=[(key, _(label)) for key, label in PERIODS.items()],
         bars=_bars(rows),
         logged_in=sum(1 for one in everyone if one.sessions),
-        unused=usage.unused(db, host, everyone, now),
+        unused=usage.unused(db, host, everyone, now) if watched >= usage.WATCHED else [],
+        watched=watched if watched < usage.WATCHED else 0,
         growing=usage.growing(db, host, newest),
         accounts_known=known,
         now=now,
