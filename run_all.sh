@@ -44,7 +44,7 @@ read_settings() {
   [[ -r $file ]] || return 0
   while IFS='=' read -r name value || [[ -n $name ]]; do
     case $name in
-      VIGIE_DATA | VIGIE_WEB | VIGIE_PROBES | VIGIE_LANGUAGE | VIGIE_PING_URL | VIGIE_LISTEN)
+      VIGIE_DATA | VIGIE_WEB | VIGIE_WAIT | VIGIE_PROBES | VIGIE_LANGUAGE | VIGIE_PING_URL | VIGIE_LISTEN)
         value=${value%$'\r'}
         value=${value#[\"\']}
         value=${value%[\"\']}
@@ -110,14 +110,16 @@ install_packages() {
 }
 
 set_up() {
-  mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
+  if [[ ! -d $data/spool || ! -d $data/journal || ! -d $data/probes || ! -d $data/run || ! -d $data/log || ! -d $data/quarantine ]]; then
+    mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
+  fi
   if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete ]]; then
     install_packages
   fi
   [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
     "$python cannot be run; remove .venv and run ./run_all.sh again."
   local newest=(archive/migrations/*.sql) schema=
-  [[ ! -e $data/run/schema ]] || schema=$(<"$data/run/schema")
+  [[ ! -e $data/run/schema ]] || read -r schema <"$data/run/schema" || true
   if [[ $schema != "${newest[-1]}" || ! -e $data/installed ]]; then
     step "Préparation de la base de données…" "Preparing the database…"
     [[ -e $data/installed ]] || export VIGIE_FIRST=1
@@ -217,14 +219,37 @@ judge() { # archives and judges; what cannot be recorded is mailed from memory, 
   exit 1
 }
 
+# The probes, in a subshell that reads the runner; then whether this cycle may wait for the next ones to be archived.
+probe() { # status 0: archive and judge now; 20: nothing has changed that anybody would have to be told
+  # shellcheck source=probes/run.sh
+  . probes/run.sh
+  ((failed == 0)) || exit 1
+  [[ ${VIGIE_WAIT:-1} == 1 ]] || exit 0
+  # Asked at every cycle: it follows the counters from one to the next.
+  if awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
+    # The settings, the database, the program: whoever changed one of them wants to see it.
+    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]; then
+    exit 20
+  fi
+  exit 0
+}
+
 cycle() {
+  local status=0
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  probes/run.sh 9>&- || exit 1
-  step "Archivage et jugement…" "Archiving and judging…"
-  judge
-  start_due
+  # Apart from any condition, or a failure within would not end it.
+  set +e
+  (set -e && probe) 9>&-
+  status=$?
+  set -e
+  ((status == 0 || status == 20)) || exit 1
+  if ((status == 0)); then
+    step "Archivage et jugement…" "Archiving and judging…"
+    judge
+    start_due
+  fi
   start_web
   ping good
 }
