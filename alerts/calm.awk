@@ -129,6 +129,6 @@ BEGIN {
     if (now_boot != boot_before || up < up_before) wake("another boot")
     keep()
   }
-  if (ENVIRON["VIGIE_CALM_WHY"] != "") print reason > "/dev/stderr"
+  if (ENVIRON["CALM_WHY"] != "") print reason > "/dev/stderr"
   exit reason != ""
 }
