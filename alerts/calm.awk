@@ -104,7 +104,7 @@ function keep(   i) {
   printf "at\t%s\t%s\t%s\n", now_boot, at_text, up_text > raw
   for (i in said_before) print "s\t" i "\t" said_before[i] > raw
   for (i in unusual) print "u\t" i > raw
-  for (i in counter) if (up - counted[i] < 691200 && counted[i] <= up + 60) print "c\t" i "\t" counter[i] "\t" counted[i] > raw
+  for (i in counter) if (up - counted[i] < 691200 && counted[i] + 0 <= up + 60) print "c\t" i "\t" counter[i] "\t" counted[i] > raw
   print "end" > raw
   close(raw)
 }
