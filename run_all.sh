@@ -268,7 +268,7 @@ main() {
   read_settings
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
-  mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
+  [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then
     mkdir -p -- "$data/run"
