@@ -21,6 +21,7 @@ from archive import (
     load,
     outbox,
     pack,
+    privacy,
     purge,
     read,
     rollup,
@@ -61,6 +62,7 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
     if _is_new_day(data, "upkeep_day", today):
         _repeat(data, lambda db: _pack_one(db, host, now))
         _purge(data, now, host)
+        errors += privacy.upkeep(data, config.backup_dir, now, host)
         purge.journal(data, now)
         _quick_check(data, now, errors)
         with database.writer(data, 30.0) as db:
@@ -181,6 +183,7 @@ def main() -> int:
         config, now = settings.load(), clock.now()
         if "--load" in sys.argv[1:]:
             with database.writer(config.data) as db:
+                privacy.settle(db, config.data, config.users, now)
                 load.load(config.data, db, now)
         with database.reader(config.data) as db:
             wanted = "--now" in sys.argv[1:] or due(config.data, db, now)
