@@ -26,7 +26,7 @@ if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
 from alerts import calm
 from alerts.minute import Minutes
 from alerts.telling import Context
-from archive import clock, database, dues, incidents, load, outbox, read, recipients, settings
+from archive import clock, database, dues, incidents, load, outbox, pseudonyms, read, recipients, settings
 from archive.certfr import schedule
 from archive.load import Loaded
 
@@ -44,6 +44,8 @@ def run(config: settings.Settings, now: int) -> None:
         newest = read.last_cycle(db, HOST)
         last_runs = {probe.name: probe.at for probe in read.probes(db, HOST)}
         judged = _judged(folder)
+        if pseudonyms.kept(db) != config.users:
+            _settle(db, config, now)
         loaded = load.load(config.data, db, now, HOST)
         went_back = newest is not None and newest.at > now + AHEAD
         cycles = loaded if went_back else _unjudged(db, judged, loaded, now + AHEAD)
@@ -67,6 +69,13 @@ def run(config: settings.Settings, now: int) -> None:
     if evidence:
         words.append(" ".join(["evidence", *(str(ident) for ident in dict.fromkeys(evidence))]))
     _write(os.path.join(folder, "due"), "".join(f"{word}\n" for word in words))
+
+
+def _settle(db: sqlite3.Connection, config: settings.Settings, now: int) -> None:
+    """VIGIE_USERS was changed since the last minute."""
+    from archive import privacy
+
+    privacy.settle(db, config.data, config.users, now)
 
 
 def due(db: sqlite3.Connection, now: int) -> list[str]:

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from archive import events, past, spool, text, units
+from archive import events, past, pseudonyms, spool, text, units
 from archive.text import Labels
 
 BOOT = "boot"
@@ -58,6 +58,7 @@ class Loading:
         self.fact_owner: dict[str, str] = {}  # the probe that said this fact in this cycle
         self.reading = ""  # the probe whose section is being read
         self.refused = 0  # its samples that would make too many series
+        self.people = pseudonyms.of(db)
 
     def run(self) -> Loaded | None:
         """The rows of this cycle; None when it was loaded before."""
@@ -162,11 +163,13 @@ class Loading:
         if section.status != "ok":
             return None, section.reason or "failed"
         try:
-            parsed = text.parse(section.text)
+            parsed = pseudonyms.applied(text.parse(section.text), self.people)
             for metric in parsed.metrics.values():
                 self.check(metric)
         except text.TextError as error:
-            return None, f"its text was refused: {error}"
+            # An error quotes the line, and the line may name somebody.
+            told = str(error).partition(":")[0] if self.people else str(error)
+            return None, f"its text was refused: {told}"
         return parsed, ""
 
     def check(self, metric: text.Metric) -> None:

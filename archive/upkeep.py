@@ -19,6 +19,7 @@ from archive import (
     evidence,
     load,
     outbox,
+    privacy,
     purge,
     read,
     rollup,
@@ -59,6 +60,7 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
         slices.pack_days(data, host, now - PACK_AFTER)
         slices.pack_old(data, host, (now - PACK_AFTER) // DAY * DAY, now)
         _purge(data, now, host)
+        errors += privacy.upkeep(data, config.backup_dir, now, host)
         purge.journal(data, now)
         _quick_check(data, now, errors)
         with database.writer(data, 30.0) as db:
@@ -154,6 +156,7 @@ def main() -> int:
         config, now = settings.load(), clock.now()
         if "--load" in sys.argv[1:]:
             with database.writer(config.data) as db:
+                privacy.settle(db, config.data, config.users, now)
                 load.load(config.data, db, now)
         with database.reader(config.data) as db:
             wanted = "--now" in sys.argv[1:] or due(config.data, db, now)
