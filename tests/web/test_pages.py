@@ -21,8 +21,8 @@ from web import people
 
 FR = Words("fr", "Europe/Paris")
 OPEN = ["/", "/users", "/users/user0", "/incidents", "/incidents/1", "/security", "/security?kind=avis", "/thresholds",
-        "/thresholds/disk_used_ratio", "/about", "/login", "/graphs/"]  # fmt: skip
-ADMIN = ["/probes", "/mails", "/sessions", "/password", "/logout"]
+        "/thresholds/disk_used_ratio", "/about", "/data", "/login", "/graphs/"]  # fmt: skip
+ADMIN = ["/probes", "/mails", "/tokens", "/sessions", "/password", "/logout"]
 
 PAYLOADS = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "' onmouseover='alert(1)",
