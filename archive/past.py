@@ -24,7 +24,9 @@ def encode(rows: list[Cycle]) -> bytes | None:
     blob = bytearray((FORM,))
     columns.varint(blob, len(rows))
     try:
-        for column in ([row[0] for row in rows], uptimes, *([row[place] for row in rows] for place in range(3, 7))):
+        whole = [row[0:1] + row[3:7] for row in rows]
+        at, *rest = ([row[place] for row in whole] for place in range(5))
+        for column in (at, uptimes, *rest):
             blob += columns.encode(column)
     except columns.TooWide:
         return None

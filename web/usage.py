@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-
 from alerts.chart_bars import sparkline
 from alerts.words import DAY, HOUR, Words
 from archive import events, read
