@@ -18,6 +18,7 @@ CPU, MEMORY, DISK = "cpu_busy_seconds_total", "memory_used_ratio", "disk_used_ra
 MEMORY_JUDGED = "memory_available_ratio"
 DISKS = 6  # cards; further mounts have their graphs
 GONE = 3600  # a mount or a home that was not measured for so long is not shown as of now
+POINTS = 120  # of a card's graph: it is half a page wide at most
 SIZES = (chart.CARD, chart.NARROW)
 
 
@@ -146,7 +147,8 @@ class Reading:
 
     def _figure(self, line: Series) -> Figure:
         """The last day, in two sizes."""
-        period = periods.parse({"period": "24h"}, self.newest, line.first_at, self.words)
+        day = periods.parse({"period": "24h"}, self.newest, line.first_at, self.words)
+        period = periods.coarse(day, POINTS)
         made = pictures.material(self.db, self.host, line, period, self.newest, self.words, found=self.thresholds)
         # One level is enough here: two stand so close that their words would cover each other.
         made = made._replace(graph=made.graph._replace(levels=made.graph.levels[:1]))

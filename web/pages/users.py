@@ -16,18 +16,22 @@ from web.words import _, words
 bp = Blueprint("users", __name__)
 LONGEST = 256
 BARS = 12
+PAGE = 100
 
 
 @bp.route("/users")
 def page() -> str:
-    """Every account and whoever runs something; sorted by `?sort=`."""
+    """Every account and whoever runs something; sorted by `?sort=`, a hundred at a time from `?skip=`."""
     sort = asking.one("sort", people.SORTS, "cpu")
+    skip = asking.number("skip", 1_000_000) or 0
     found = present()
     everyone = people.users(store.db(), store.host_id(), 3 * found.rhythm + 60)
     seen = {fact.label("user") for fact in read.facts(store.db(), store.host_id(), "login_info", gone_since=0)}
     return render_template(
         "users.html",
-        rows=people.ordered(everyone, sort),
+        rows=people.ordered(everyone, sort)[skip : skip + PAGE],
+        more=skip + PAGE if len(everyone) > skip + PAGE else None,
+        less=max(0, skip - PAGE) if skip else None,
         sort=sort,
         bars=_bars(everyone),
         logged_in=[one for one in everyone if one.sessions],
