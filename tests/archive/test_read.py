@@ -1,5 +1,6 @@
 """The one door to samples: whatever is packed, rolled up or late, the answer is that of a plain count."""
 
+import sqlite3
 import tempfile
 
 import pytest
