@@ -141,9 +141,9 @@ class Drawing(NamedTuple):
     gaps: tuple[Gap, ...]
 
 
-def choose_step(period: int) -> int:
-    """Seconds a point, so that `period` seconds have at most MOST of them; whole rollups wherever that is coarse."""
-    return next((step for step in STEPS if period <= step * MOST), max(STEPS[-1], -(-period // MOST // DAY) * DAY))
+def choose_step(period: int, most: int = MOST) -> int:
+    """Seconds a point, so that `period` seconds have at most `most` of them; whole rollups wherever that is coarse."""
+    return next((step for step in STEPS if period <= step * most), max(STEPS[-1], -(-period // most // DAY) * DAY))
 
 
 def drawable(*values: float) -> bool:

@@ -60,8 +60,10 @@ def run(config: settings.Settings, now: int) -> None:
                 minutes.judge(cycle, went_back)
             evidence = minutes.evidence
         words = due(db, now)
-        if cycles and not words and not went_back and not (newest and newest.at > cycles[-1].at):
-            if left_behind := calm.text(minutes, cycles[-1], lambda at: due(db, at), now):
+        is_newest = cycles and not (newest and newest.at > cycles[-1].at)
+        if is_newest and not words and not went_back:
+            left_behind = calm.text(minutes, cycles[-1], lambda at: due(db, at), now)
+            if left_behind:
                 _write(calm.path(config.data), left_behind)
     if cycles:
         _write(os.path.join(config.data, "latest.json"), latest_json(cycles[-1]))

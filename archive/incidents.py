@@ -99,6 +99,18 @@ def of_line(db: sqlite3.Connection, host: int, kind: str, metric: str, labels: s
     return [Incident(*row) for row in found if row]
 
 
+def of_span(
+    db: sqlite3.Connection, host: int, metric: str, labels: str, kinds: Sequence[str], start: int, end: int
+) -> list[Incident]:
+    """Incidents of one line, of these kinds, that opened and touch [start, end); the oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM incident WHERE host=? AND metric=? AND labels=? AND opened_at IS NOT NULL"
+        " AND since_at < ? AND (ended_at IS NULL OR ended_at > ?) ORDER BY since_at, id",
+        (host, metric, labels, end, start),
+    )
+    return [found for row in rows if (found := Incident(*row)).kind in kinds]
+
+
 def transitions(db: sqlite3.Connection, incident: int) -> list[Transition]:
     """What happened to one incident, oldest first."""
     rows = db.execute(

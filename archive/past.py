@@ -24,10 +24,10 @@ def encode(rows: list[Cycle]) -> bytes | None:
     blob = bytearray((FORM,))
     columns.varint(blob, len(rows))
     try:
-        whole = [row[0:1] + row[3:7] for row in rows]
-        at, *rest = ([row[place] for row in whole] for place in range(5))
-        for column in (at, uptimes, *rest):
-            blob += columns.encode(column)
+        blob += columns.encode([row[0] for row in rows])
+        blob += columns.encode(uptimes)
+        for part in range(4):
+            blob += columns.encode([row[3:][part] for row in rows])
     except columns.TooWide:
         return None
     return bytes(blob) + zlib.crc32(blob).to_bytes(4, "big")

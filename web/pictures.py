@@ -118,19 +118,7 @@ def limits_of(found: Threshold | None) -> tuple[summary.Limit, ...]:
 
 def of_line(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> tuple[Incident, ...]:
     """Incidents of a line that touch [start, end), oldest first."""
-    kept: dict[int, Incident] = {}
-    found = [one for one in incidents.live(db, host) if one.opened_at is not None]
-    before: int | None = end
-    while before is not None:
-        page = incidents.recent(db, host, 500, before)
-        found += page
-        # A long one may have begun before the period: a month further back is looked at.
-        before = page[-1].opened_at if len(page) == 500 and (page[-1].opened_at or 0) > start - 30 * DAY else None
-    for one in found:
-        mine = one.metric == line.metric.name and one.labels == line.labels and one.kind in ("threshold", "forecast")
-        if mine and one.since_at < end and (one.ended_at is None or one.ended_at > start):
-            kept[one.id] = one
-    return tuple(sorted(kept.values(), key=lambda one: one.since_at))
+    return tuple(incidents.of_span(db, host, line.metric.name, line.labels, ("threshold", "forecast"), start, end))
 
 
 def works_of(db: sqlite3.Connection, host: int, line: Series, start: int, end: int, timezone: str) -> tuple[Work, ...]:

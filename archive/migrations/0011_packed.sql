@@ -32,3 +32,6 @@ CREATE TABLE packed_long (
   data BLOB NOT NULL,
   PRIMARY KEY (host, series, at)
 ) STRICT;
+
+-- A graph shows its line's incidents, and the judge asks for its last one.
+CREATE INDEX incident_line ON incident (host, metric, labels);
