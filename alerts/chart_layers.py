@@ -94,7 +94,9 @@ class Layers:
 
     def trials(self, found: Sequence[Trial]) -> None:
         """Two lanes above the plot: what each threshold would have opened; a triangle stands at each opening."""
-        for lane, label in enumerate((self.words.gettext("threshold proposed"), self.words.gettext("threshold in force"))):
+        for lane, label in enumerate(
+            (self.words.gettext("threshold proposed"), self.words.gettext("threshold in force"))
+        ):
             foot = -LANES + (lane + 1) * LANE
             self.node("text", "v-lane-label", x=0, y=foot - 11, text_anchor="start").text = label
             self.path("v-lane", [[(0.0, foot), (self.width, foot)]])

@@ -25,7 +25,11 @@ PAGES = (
     "windows",
     "probes",
     "mails",
+    "recipients",
     "about",
+    "samples",
+    "data",
+    "tokens",
     "login",
 )
 
