@@ -1,4 +1,4 @@
-"""What the archive refuses, in the words of its rows' modules: for the translators' tools."""
+"""What the archive refuses, in the words of its thresholds, incidents, planned work, recipients, persons and tokens."""
 
 from alerts.words import N_
 

@@ -5,7 +5,7 @@ resolved row without `opened_at`, and the next brief breach of that line takes t
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 

@@ -1,18 +1,20 @@
 """The form of planned work: what was typed, what is wrong with it, and the window that comes of it."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-from werkzeug.datastructures import MultiDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from alerts.words import N_, Words
 from archive import silences
 from archive.incidents import IncidentError
+from archive.read import Series
 from archive.silences import Silence
 from web import moments
 from web.levels import Mistake
 from web.moments import Twice
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
 
 ONCE, WEEKLY = "once", "weekly"
 NO_DAY = N_("Choose at least one day.")
@@ -125,6 +127,17 @@ def _weekly(plan: Plan, errors: dict[str, str], words: Words) -> str:
     if len(hours) == 2 and hours[0] == hours[1]:
         errors["closes"] = words.gettext(SAME_HOURS)
     return "" if errors else silences.weekly_json(plan.days, hours[0], hours[1])
+
+
+def known_lines(found: Iterable[Series]) -> list[str]:
+    """Labels of every line, and each label of them by itself: « /srv » is a disk's every metric."""
+    kept: dict[str, None] = {}
+    for one in found:
+        if one.metric.probe != "vigie":
+            for name, value in json.loads(one.labels).items():
+                kept[json.dumps({name: value}, separators=(",", ":"), ensure_ascii=False)] = None
+            kept[one.labels] = None
+    return list(kept)
 
 
 def line_choices(found: Sequence[str], words: Words, more: str = "{}") -> list[tuple[str, str, list[tuple[str, str]]]]:

@@ -50,6 +50,7 @@ SYSTEM = (
     (N_("Recipients"), "recipients.page"),
     (N_("Data"), "data.page"),
     (N_("Tokens"), "tokens.page"),
+    (N_("Planned work"), "windows.page"),
 )
 
 

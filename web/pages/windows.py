@@ -92,15 +92,7 @@ def _blank() -> Plan:
 
 
 def _every_line() -> list[str]:
-    """Labels of every line, and each label of them by itself."""
-    found: dict[str, None] = {}
-    for one in read.series(store.db(), store.host_id()):
-        if one.metric.probe != "vigie":
-            known = json.loads(one.labels)
-            for name, value in known.items():
-                found[json.dumps({name: value}, separators=(",", ":"), ensure_ascii=False)] = None
-            found[one.labels] = None
-    return list(found)
+    return planning.known_lines(read.series(store.db(), store.host_id()))
 
 
 def _page(plan: Plan) -> str:
@@ -110,7 +102,8 @@ def _page(plan: Plan) -> str:
     current = [works.work(one, metrics, told, now, zone) for one in silences.silences(db, host, now)]
     current.sort(key=lambda one: one.span.start if one.span else LARGEST)
     judged = {one.metric for one in thresholds.effective(db, host) if one.enabled} | set(plan.metrics)
-    simple = [labels for labels in _every_line() if len(json.loads(labels)) == 1][:MOST_LINES]
+    every = _every_line()
+    simple = [labels for labels in every if len(json.loads(labels)) == 1][:MOST_LINES]
     return render_template(
         "windows.html",
         plan=plan,
@@ -120,7 +113,7 @@ def _page(plan: Plan) -> str:
         metrics=sorted(
             ((name, told.metric_name(metrics[name])) for name in judged if name in metrics), key=lambda p: p[1]
         ),
-        lines=planning.line_choices(simple, told, plan.labels if plan.labels in _every_line() else "{}"),
+        lines=planning.line_choices(simple, told, plan.labels if plan.labels in every else "{}"),
         days=works.days(told),
         zone=zone,
         state=present(),
