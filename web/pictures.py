@@ -29,11 +29,13 @@ DISK = "disk_used_ratio"
 FINE = 26 * HOUR  # up to here the samples themselves are read for the sentence: 1 ms a line
 MOST_NIGHTS = 92 * DAY  # weekly windows are drawn on periods up to this
 SIZES = (chart.WIDE, chart.CARD, chart.NARROW)
-SHOWN_EVENTS = ("boot", "package", "account", "restore")
-EVENT_WORDS = {
+EVENT_WORDS = {  # the kinds of events that are ticks
     "boot": N_("The machine started"),
     "package": N_("Packages changed"),
     "account": N_("Accounts changed"),
+    "login": N_("Somebody logged in"),
+    "backup": N_("A backup was made"),
+    "purge": N_("Old figures were removed"),
     "restore": N_("A backup was restored"),
 }
 # In the order of a legend; each has a class of static/chart.css.
@@ -147,7 +149,7 @@ def material(
     points = sound(read.points(db, host, line, period.start, period.end, period.step))
     limits = limits_of(threshold(thresholds.effective(db, host) if found is None else found, line))
     mine = of_line(db, host, line, period.start, period.end)
-    happened = tuple(one for one in events.between(db, host, period.start, period.end) if one.kind in SHOWN_EVENTS)
+    happened = tuple(one for one in events.between(db, host, period.start, period.end) if one.kind in EVENT_WORDS)
     rhythm = every(db, host, line, points, period.step)
     end = max([period.end, *(point[0] for point in forecast.points)]) if forecast else period.end
     graph = Graph(
