@@ -168,6 +168,8 @@ def test_without_a_script_every_page_says_the_same(states: dict[str, State], bro
     for watched in (plain, full):
         watched.log_in(one.served.url)
     for address in one.pages:
+        if address == "/sessions":  # it says which of the sessions is the reader's own: two readers, two texts
+            continue
         texts = []
         for watched in (plain, full):
             watched.open(one.served.url + address)
