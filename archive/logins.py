@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 from archive import database
@@ -52,6 +53,11 @@ def reading(data: str) -> Iterator[sqlite3.Connection]:
         with writing(data):
             pass
     db = _open(data, "ro")
+    if db.execute("PRAGMA user_version").fetchone()[0] < _newest():
+        db.close()  # of the version before an upgrade: what is new in this one lacks
+        with writing(data):
+            pass
+        db = _open(data, "ro")
     try:
         yield db
     except sqlite3.DatabaseError as error:
@@ -99,6 +105,12 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
         db.close()
         raise database.DatabaseError(f"{path}: is not Vigie's; put it aside, then type: ./vigie first-link")
     return db
+
+
+@cache
+def _newest() -> int:
+    """The number of the last migration."""
+    return max(int(name.partition("_")[0]) for name in os.listdir(MIGRATIONS))
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -24,7 +24,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = ["/", "/users", "/users/user0", "/incidents", "/incidents/1", "/security", "/security/CERTFR-2026-ALE-014", "/thresholds",
          "/thresholds/disk_used_ratio", "/about", "/graphs/", "/graphs/cpu_busy_seconds_total", "/login", "/nothing"]  # fmt: skip
-ADMIN = ["/probes", "/mails", "/sessions", "/password", "/logout", "/incidents/1", "/thresholds"]
+ADMIN = ["/probes", "/mails", "/recipients", "/sessions", "/password", "/logout", "/incidents/1", "/thresholds"]
 
 pytestmark = [
     pytest.mark.needs_browser,

@@ -22,7 +22,7 @@ from web import people
 FR = Words("fr", "Europe/Paris")
 OPEN = ["/", "/users", "/users/user0", "/incidents", "/incidents/1", "/security", "/security?kind=avis", "/thresholds",
         "/thresholds/disk_used_ratio", "/about", "/login", "/graphs/"]  # fmt: skip
-ADMIN = ["/probes", "/mails", "/sessions", "/password", "/logout"]
+ADMIN = ["/probes", "/mails", "/recipients", "/sessions", "/password", "/logout"]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
 
-from archive import database, incidents, read
+from archive import database, incidents, outbox, read
 from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
@@ -121,7 +121,7 @@ def told() -> dict[str, object]:
     db, host, now, speak = store.db(), store.host_id(), store.now(), words()
     found = present()
     if found.word == "empty":
-        return {"banner": banner(found, []), "state": found, "now": now}
+        return {"banner": banner(found, []), "state": found, "now": now, "mails_late": mails_late(now)}
     metrics = {one.name: one for one in read.metrics(db)}
     open_stories = [sentences.story(one, metrics.get(one.metric), speak) for one in found.open]
     closed = recently_closed(now)[:CLOSED]
@@ -139,6 +139,7 @@ def told() -> dict[str, object]:
         "state": found,
         "now": now,
         "banner": banner(found, open_stories),
+        "mails_late": mails_late(now),
         "stories": open_stories,
         "closed": closed_stories,
         "span": lambda incident: sentences.span(incident, now, speak),
@@ -154,6 +155,12 @@ def told() -> dict[str, object]:
         "people_in": sum(1 for one in everyone if one.sessions),
         "levels": {name: _(word) for name, word in sentences.LEVELS.items()},
     }
+
+
+def mails_late(now: int) -> outbox.Summary | None:
+    """The outbox, where its oldest unsent mail has waited too long; None where mails leave."""
+    found = outbox.summary(store.db())
+    return found if found.oldest_at is not None and now - found.oldest_at > outbox.LATE else None
 
 
 def recently_closed(now: int) -> list[Incident]:
