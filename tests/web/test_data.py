@@ -18,8 +18,8 @@ from archive.certfr import document
 from archive.certfr import store as publications
 from tests import cycles
 from tests.web import site
+from tests.web.hostile import PAYLOADS, hostile
 from tests.web.site import NOW, Clock
-from tests.web.test_pages import PAYLOADS, hostile
 from web import exports
 
 SPACE = "{http://www.w3.org/2005/Atom}"

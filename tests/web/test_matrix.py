@@ -2,7 +2,7 @@
 
 The pages are found in the application's own map of addresses: a new one is covered by being there. Those with a part
 to fill in need an example in EXAMPLES. In tests/run.sh each page is seen in two states, scheme and width and language
-turning with it; with VIGIE_TESTS_TIER=ci, each in all of them.
+turning with it; with TESTS_TIER=ci, each in all of them.
 """
 
 import os

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as read_plai
 
 from archive import database, read
 from tests.web import site
+from tests.web.hostile import hostile
 from tests.web.site import NOW
-from tests.web.test_pages import hostile
 from web import openmetrics
 from web.openmetrics import Family, Reading
 

@@ -20,10 +20,10 @@ from archive import database
 from archive.certfr import document
 from archive.certfr import store as publications
 from tests.web import site
+from tests.web.hostile import hostile
 from tests.web.site import NOW
 from tests.web.test_commands import ROOT, vigie
 from tests.web.test_data import publication
-from tests.web.test_pages import hostile
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 SHAPES = {0: "✓", 1: "▲", 2: "◆", 3: "?"}

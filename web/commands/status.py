@@ -41,7 +41,7 @@ def run(argv: list[str]) -> int:
         config = settings.load()
         if asked.json:
             found = _look(config, words)
-            print(json.dumps(glance.as_json(found), ensure_ascii=False))
+            print(json.dumps(glance.as_json(found)))
             return glance.EXIT[found.state.word]
         if asked.watch:
             return _watch(config, words, asked.watch)
