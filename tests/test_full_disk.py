@@ -10,6 +10,8 @@ import pytest
 from tests.alerts.smtp_server import server
 from tests.small import Small, wait_for
 
+pytestmark = pytest.mark.ci  # it installs the packages in a folder of its own
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Small]:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.small import Small, wait_for
 
+pytestmark = pytest.mark.ci  # it installs the packages in a folder of its own
+
 
 class Watcher(ThreadingHTTPServer):
     """Answers nothing until `free` is set, as a watcher in trouble does."""

@@ -90,6 +90,7 @@ def pages(one: Served) -> list[str]:
     shown = []
     for address in addresses(one.app, one.path):
         answer = client.get(address)
+        answer.get_data()  # to its end: files are made while they are sent
         # /healthz says 503 of old figures, to programs.
         assert answer.status_code < 500 or answer.mimetype != "text/html", f"{address}: {answer.status_code}"
         if answer.mimetype == "text/html" and (answer.status_code == 200 or address == "/nothing"):
