@@ -153,7 +153,9 @@ def run(argv: Sequence[str]) -> int:
         print(f"vigie certfr judge: {error}", file=sys.stderr)
         return 2
     if missing:
-        where = "in the files given" if options.publications else "in the archive; ./vigie certfr import brings files in"
+        where = (
+            "in the files given" if options.publications else "in the archive; ./vigie certfr import brings files in"
+        )
         print(f"vigie certfr judge: not {where}: {', '.join(sorted(missing))}", file=sys.stderr)
         return 2
     return 0
