@@ -12,8 +12,10 @@ import sqlite3
 import textwrap
 from collections.abc import Sequence
 from email import policy
-from email.headerregistry import Address
+from email.header import Header
+from email.headerregistry import Address, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import format_datetime
 from typing import NamedTuple
 
@@ -31,7 +33,20 @@ from archive.settings import ROOT, Settings
 
 TEMPLATES = os.path.join(ROOT, "templates")
 WIDTH = 72
-_POLICY = policy.SMTP.clone(max_line_length=78)
+
+
+class _Subject(UniqueUnstructuredHeader):
+    """Folded by `email.header`: the newer folder of Python 3.11 loses the space between two words that are encoded."""
+
+    def fold(self, *, policy: Policy) -> str:
+        charset = "us-ascii" if str(self).isascii() else "utf-8"
+        value = Header(str(self), charset, maxlinelen=76, header_name="Subject").encode(linesep=policy.linesep)
+        return f"Subject: {value}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("subject", _Subject)  # type: ignore[arg-type] # a mixin, as the registry wants it
+_POLICY = policy.SMTP.clone(max_line_length=78, header_factory=_HEADERS)
 
 
 class Part(NamedTuple):
@@ -47,6 +62,7 @@ class Content(NamedTuple):
     text: str
     html: str  # '' for a mail of text alone
     pictures: tuple[Part, ...] = ()
+    reply_to: str = ""  # an address; '' for none
 
 
 class Made(NamedTuple):
@@ -66,7 +82,8 @@ def content_of(db: sqlite3.Connection, settings: Settings, notification: Notific
     """Words and pictures of a mail; plain ones where the good ones cannot be made."""
     body = outbox.body_of(notification)
     if "text" in body:
-        return Content(wording.one_line(notification.subject), body["text"], body.get("html", ""))
+        subject = wording.one_line(notification.subject)
+        return Content(subject, body["text"], body.get("html", ""), reply_to=body.get("reply_to", ""))
     words = Words(body.get("language") or settings.language, settings.timezone)
     try:
         letter = read_letter(db, notification, now)
@@ -123,6 +140,8 @@ def assemble(
     known = [address for one in to if (address := _address(one))]
     # Whoever's address cannot stand in a header is in the envelope alone.
     mail["To"] = tuple(known) if known else "undisclosed-recipients:;"
+    if content.reply_to and (answer := _address(content.reply_to)):
+        mail["Reply-To"] = answer
     mail["Subject"] = content.subject or "Vigie"
     mail["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
     mail["Message-ID"] = notification.message_id

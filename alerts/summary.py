@@ -100,7 +100,13 @@ def sentence(
         parts.append(_incidents(words, incidents, points[0].at, now))
     lacking = sum(gap.end - gap.start for gap in gaps)
     if lacking >= MINUTE:
-        parts.append(words.gettext("No measure for %(span)s.", span=words.duration(lacking)))
+        # Of long spans only whole ones without a sample are seen: the first and the last hold a part of the gap.
+        lack = words.duration(lacking)
+        parts.append(
+            words.gettext("No measure for %(span)s.", span=lack)
+            if step <= 5 * MINUTE
+            else words.gettext("No measure for at least %(span)s.", span=lack)
+        )
     return " ".join(parts)
 
 

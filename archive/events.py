@@ -26,3 +26,9 @@ def between(db: sqlite3.Connection, host: int, start: int, end: int, limit: int 
         (host, start, end, limit),
     )
     return [Event(*row) for row in rows]
+
+
+def last_of_kind(db: sqlite3.Connection, host: int, kind: str) -> dict[str, int]:
+    """When each subject of a kind was last seen: {subject: at}."""
+    rows = db.execute("SELECT subject, max(at) FROM event WHERE host=? AND kind=? GROUP BY subject", (host, kind))
+    return {str(row[0]): int(row[1]) for row in rows}

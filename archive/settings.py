@@ -22,6 +22,7 @@ class Settings(NamedTuple):
     data: str
     backup_dir: str
     web: bool
+    wait: bool
     listen: tuple[str, int]
     url: str
     trusted_hosts: tuple[str, ...]
@@ -164,6 +165,7 @@ KNOWN: dict[str, _Setting] = {
     "VIGIE_DATA": _Setting("data", "a folder", _text),
     "VIGIE_BACKUP_DIR": _Setting("", "a folder", _text),
     "VIGIE_WEB": _Setting("1", "0 or 1", _flag),
+    "VIGIE_WAIT": _Setting("1", "0 or 1", _flag),
     "VIGIE_LISTEN": _Setting("127.0.0.1:5000", "address:port, for example 127.0.0.1:5000", _listen),
     "VIGIE_URL": _Setting("", "an address that begins with http:// or https://", _url()),
     "VIGIE_TRUSTED_HOSTS": _Setting("", "host names, separated by commas", _list(",")),

@@ -22,9 +22,14 @@ PAGES = (
     "incidents",
     "security",
     "thresholds",
+    "windows",
     "probes",
     "mails",
+    "recipients",
     "about",
+    "samples",
+    "data",
+    "tokens",
     "login",
 )
 

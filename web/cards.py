@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from alerts import chart, forecast
 from alerts.chart import Band
-from alerts.words import Words
+from alerts.words import DAY, HOUR, Words
 from archive import incidents, read, thresholds
 from archive.incidents import Incident
 from archive.read import Sample, Series
@@ -15,10 +15,16 @@ from web.periods import Period
 from web.pictures import Figure
 
 CPU, MEMORY, DISK = "cpu_busy_seconds_total", "memory_used_ratio", "disk_used_ratio"
+HOME = "user_home_bytes"
 MEMORY_JUDGED = "memory_available_ratio"
 DISKS = 6  # cards; further mounts have their graphs
 GONE = 3600  # a mount or a home that was not measured for so long is not shown as of now
+POINTS = 120  # of a card's graph: it is half a page wide at most
 SIZES = (chart.CARD, chart.NARROW)
+# What a card draws: the last day, of a disk the last month. A young archive fills a shorter span, and the sentence says
+# since when: a day with three minutes of a line in it tells nothing.
+SPANS = (900, HOUR, 6 * HOUR, DAY)
+DISK_SPANS = (*SPANS, 7 * DAY, 30 * DAY)
 
 
 class Card(NamedTuple):
@@ -33,6 +39,7 @@ class Card(NamedTuple):
     marks: tuple[float, ...]  # levels, 0 to 1
     figure: Figure
     outlook: forecast.Outlook | None
+    width: str = "half"  # of the page: half or third, so that every row of cards is full
 
 
 def turned(by: Threshold) -> Threshold:
@@ -44,6 +51,14 @@ def turned(by: Threshold) -> Threshold:
     return by._replace(
         metric=MEMORY, above=not by.above, warning=used(by.warning), critical=used(by.critical), clear=used(by.clear)
     )
+
+
+def widths(count: int) -> list[str]:
+    """Halves and thirds for so many cards: each row is full, the first cards are the wider ones."""
+    if count < 3:
+        return ["half"] * count
+    thirds = 3 if count % 2 else 6 if count >= 8 else 0
+    return ["half"] * (count - thirds) + ["third"] * thirds
 
 
 class Reading:
@@ -58,12 +73,17 @@ class Reading:
         self.thresholds = [*known, *(turned(one) for one in known if one.metric == MEMORY_JUDGED)]
         self.live = incidents.live(db, host)
 
-    def cards(self) -> list[Card]:
-        """Processor, memory, then each disk, the fullest first."""
+    def lines(self) -> list[Series]:
+        """What the first screen shows: processor, memory, then each disk, the fullest first."""
         lines = [line for name in (CPU, MEMORY) for line in read.series(self.db, self.host, name)]
         disks = [line for line in read.series(self.db, self.host, DISK) if self._is_here(line)]
         disks.sort(key=lambda line: -self.latest[line.id].value)
-        return [card for line in [*lines, *disks[:DISKS]] if (card := self.card(line))]
+        return [*lines, *disks[:DISKS]]
+
+    def cards(self) -> list[Card]:
+        """Each of them as a card."""
+        found = [card for line in self.lines() if (card := self.card(line))]
+        return [card._replace(width=width) for card, width in zip(found, widths(len(found)), strict=True)]
 
     def _is_here(self, line: Series) -> bool:
         return line.id in self.latest and self.latest[line.id].at >= self.newest - GONE
@@ -74,16 +94,17 @@ class Reading:
         if sample is None:
             return None
         by = pictures.threshold(self.thresholds, line)
+        outlook = pictures.outlook_of(self.db, self.host, line, sample)
         return Card(
             line.metric.name,
-            self._title(line),
-            self._state(line, sample),
+            self.title(line),
+            self.state(line, sample),
             min(sample.value, 1.0),
             self.words.value(sample.value, line.metric.unit),
             self._of(line),
             tuple(limit.value for limit in pictures.limits_of(by)),
-            self._figure(line),
-            self._outlook(line) if line.metric.name == DISK else None,
+            self._figure(line, outlook),
+            outlook,
         )
 
     def plain(self, line: Series) -> Card | None:
@@ -112,7 +133,7 @@ class Reading:
             return None
         return Card(line.metric.name, figure.title, "", 0.0, "", "", (), figure, None)
 
-    def _state(self, line: Series, sample: Sample) -> str:
+    def state(self, line: Series, sample: Sample) -> str:
         """An open incident of the line says more than one sample: it has lasted."""
         if not self.fresh or sample.at < self.newest - max(self.recent, GONE if line.metric.name == DISK else 0):
             return "unknown"
@@ -122,7 +143,7 @@ class Reading:
                 return one.level
         return "ok"
 
-    def _title(self, line: Series) -> str:
+    def title(self, line: Series) -> str:
         _ = self.words.gettext
         if line.metric.name == CPU:
             return _("Processor")
@@ -144,18 +165,35 @@ class Reading:
                 return self.latest[line.id].value
         return None
 
-    def _figure(self, line: Series) -> Figure:
-        """The last day, in two sizes."""
-        period = periods.parse({"period": "24h"}, self.newest, line.first_at, self.words)
-        made = pictures.material(self.db, self.host, line, period, self.newest, self.words, found=self.thresholds)
+    def _figure(self, line: Series, outlook: forecast.Outlook | None = None) -> Figure:
+        """The last day or month, in two sizes; of a disk, the way to its end too."""
+        drawn, told = self._period(line)
+        period = periods.coarse(drawn, POINTS)
+        ahead = None
+        if outlook and outlook.full_at and self.fresh:
+            until = min(outlook.full_at, self.newest + period.seconds // 2)
+            ahead = pictures.foreseen(outlook, self.latest[line.id], until)
+        made = pictures.material(
+            self.db, self.host, line, period, self.newest, self.words, forecast=ahead, found=self.thresholds
+        )
         # One level is enough here: two stand so close that their words would cover each other.
         made = made._replace(graph=made.graph._replace(levels=made.graph.levels[:1]))
         if line.metric.name == MEMORY:
             made = made._replace(graph=made.graph._replace(incidents=self._memory_bands(period)))
         return pictures.figure(
-            made, self.words, self.now, periods.label(period, self.now, self.words), ident=f"line-{line.id}",
+            made, self.words, self.now, told, ident=f"line-{line.id}",
             title=self.words.metric_name(line.metric), sizes=SIZES, rows=False,
         )  # fmt: skip
+
+    def _period(self, line: Series) -> tuple[Period, str]:
+        """The shortest span that holds all there is, or the longest one; and its words."""
+        spans = DISK_SPANS if line.metric.name in (DISK, HOME) else SPANS
+        age = self.newest - line.first_at
+        span = next((one for one in spans if age <= one), spans[-1])
+        period = periods.lately(self.newest, span)
+        if age < spans[-1]:
+            return period, self.words.gettext("Since %(day)s", day=self.words.moment(line.first_at, self.now))
+        return period, periods.label(period, self.now, self.words)
 
     def _memory_bands(self, period: Period) -> tuple[Band, ...]:
         return tuple(
@@ -163,10 +201,3 @@ class Reading:
             for line in read.series(self.db, self.host, MEMORY_JUDGED)
             for one in pictures.of_line(self.db, self.host, line, period.start, period.end)
         )
-
-    def _outlook(self, line: Series) -> forecast.Outlook:
-        def reading(span: int, step: int) -> list[tuple[int, float]]:
-            found = read.points(self.db, self.host, line, self.newest - span, self.newest + step, step)
-            return [(point.at, point.mean) for point in found]
-
-        return forecast.forecast(reading(forecast.SHORT, 300), reading(forecast.LONG, 3600), self.newest).best

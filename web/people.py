@@ -35,6 +35,7 @@ class User(NamedTuple):
     sessions: tuple[Session, ...]
     account: bool  # may log in
     idle: bool = False  # looked for, and nothing of theirs runs
+    uid: int | None = None  # None: no account that is known
 
 
 def users(db: sqlite3.Connection, host: int, recent: int) -> list[User]:
@@ -74,10 +75,15 @@ def joined(
         sessions.setdefault(fact.label("user"), []).append(
             Session(fact.label("tty"), fact.label("since"), fact.label("from"))
         )
-    known = {fact.label("user") for fact in accounts}
-    names = (set(figures) | set(sessions) | known) - {""}
+    known = {fact.label("user"): _uid(fact) for fact in accounts}
+    names = (set(figures) | set(sessions) | set(known)) - {""}
     found = [_user(name, figures.get(name, {}), tuple(sessions.get(name, ())), name in known) for name in names]
-    return ordered([one._replace(idle=looked and one.at is None) for one in found], "cpu")
+    return ordered([one._replace(idle=looked and one.at is None, uid=known.get(one.name)) for one in found], "cpu")
+
+
+def _uid(account: Fact) -> int | None:
+    said = account.label("uid")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 12 else None
 
 
 def _user(name: str, figures: dict[str, Sample], sessions: tuple[Session, ...], account: bool) -> User:

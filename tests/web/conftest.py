@@ -1,10 +1,14 @@
 """For the tests of the site: the same Argon2id, at a cost that lets a thousand guesses be tested."""
 
+import fcntl
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
+from tests.web import browsing, site, year
 from web import passwords
 
 
@@ -16,3 +20,29 @@ def cheap_passwords() -> Iterator[None]:
         passwords._nobody.cache_clear()
         yield
     passwords._nobody.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests of a file."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def a_year(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: None) -> str:
+    """The data folder of a year with its administrator, made once for all processes of a run; nobody writes into it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    made = base / "year"
+    with open(base / "year.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "whole").exists():
+            year.build(str(made), year.LIGHT)
+            site.add_person(str(made))
+            (made / "whole").touch()
+    return str(made)

@@ -1,38 +1,65 @@
-"""The shared machine's page: who uses what, and each one's own history."""
+"""The shared machine's page: who uses what, now and over a span, and each one's own history."""
 
 from flask import Blueprint, abort, render_template
 
-from alerts import chart_bars
+from alerts import chart_bars, evidence
 from alerts.chart import Name
 from alerts.chart_bars import Bar
+from alerts.running import Process
+from alerts.words import N_
+from archive import evidence as evidence_rows
 from archive import incidents, read
-from web import asking, people, sentences, store
+from archive.incidents import Incident
+from web import asking, logins, people, sentences, store, usage
 from web.cards import Reading
-from web.people import User
 from web.shell import present
 from web.svg import picture
+from web.usage import Usage
 from web.words import _, words
 
 bp = Blueprint("users", __name__)
 LONGEST = 256
 BARS = 12
+STORIES, LOOKED_AT = 20, 200
+PERIODS = {"now": N_("Now"), "1h": N_("1 hour"), "24h": N_("24 hours"), "7d": N_("7 days"), "30d": N_("30 days")}
+TITLES = {
+    people.CPU: N_("Processor"), people.MEMORY: N_("Memory"), people.PROCESSES: N_("Processes"), people.HOME: N_("Home"),
+}  # fmt: skip
+PAGE = 100
 
 
 @bp.route("/users")
 def page() -> str:
-    """Every account and whoever runs something; sorted by `?sort=`."""
-    sort = asking.one("sort", people.SORTS, "cpu")
-    found = present()
-    everyone = people.users(store.db(), store.host_id(), 3 * found.rhythm + 60)
-    seen = {fact.label("user") for fact in read.facts(store.db(), store.host_id(), "login_info", gone_since=0)}
+    """Every account and whoever runs something; sorted by `?sort=`, over `?period=`; a hundred at a time from `?skip=`."""
+    skip = asking.number("skip", 1_000_000) or 0
+    sort = asking.one("sort", usage.SORTS, "cpu")
+    period = asking.one("period", tuple(PERIODS), "now")
+    db, host, found, now = store.db(), store.host_id(), present(), store.now()
+    newest = found.last_at or now
+    watched = max(1, newest - read.host(db, host).first_at)
+    everyone = people.users(db, host, 3 * found.rhythm + 60)
+    known = any(one.account for one in everyone)
+    # Who has not a single figure, no home and no log-in is named below, among the accounts that nobody uses.
+    shown = [one for one in everyone if one.sessions or one.home is not None or one.at is not None]
+    rows = usage.ordered(usage.of(db, host, shown, period, newest, words()), sort)
+    system = [one for one in rows if usage.is_system(one.user, accounts_known=known)]
+    rows = [one for one in rows if one not in system]
     return render_template(
         "users.html",
-        rows=people.ordered(everyone, sort),
+        rows=rows[skip : skip + PAGE],
+        more=skip + PAGE if len(rows) > skip + PAGE else None,
+        less=max(0, skip - PAGE) if skip else None,
+        system=system,
         sort=sort,
-        bars=_bars(everyone),
-        logged_in=[one for one in everyone if one.sessions],
-        never=[one.name for one in everyone if one.account and one.name not in seen and not one.sessions],
-        now=store.now(),
+        period=period,
+        periods=[(key, _(label)) for key, label in PERIODS.items()],
+        bars=_bars(rows),
+        logged_in=sum(1 for one in everyone if one.sessions),
+        unused=usage.unused(db, host, everyone, now) if watched >= usage.WATCHED else [],
+        watched=watched if watched < usage.WATCHED else 0,
+        growing=usage.growing(db, host, newest),
+        accounts_known=known,
+        now=now,
         state=found,
         picture=picture,
         words=words(),
@@ -51,14 +78,24 @@ def one(name: str) -> str:
     if user is None and not lines:
         abort(404)
     reading = Reading(db, host, words(), now, found.rhythm, fresh=found.fresh)
+    if user and user.home is not None:
+        # Homes are measured slowly: the newest figure is of now, however old.
+        reading.latest |= {
+            line.id: read.Sample(user.home_at or now, user.home) for line in lines if line.metric.name == people.HOME
+        }
     metrics = {metric.name: metric for metric in read.metrics(db)}
-    theirs = [one for one in incidents.recent(db, host, 200) if f'"user":"{name}"' in one.labels]
+    opened = incidents.recent(db, host, LOOKED_AT)
+    theirs = [one for one in opened if f'"user":"{name}"' in one.labels]
     return render_template(
         "user.html",
         name=name,
         user=user,
-        cards=[card for card in (reading.plain(line) for line in lines) if card],
-        stories=[sentences.story(one, metrics.get(one.metric), words()) for one in theirs[:20]],
+        cards=[(card, _(TITLES[line.metric.name])) for line in lines if (card := reading.plain(line))],
+        stories=[sentences.story(one, metrics.get(one.metric), words()) for one in theirs[:STORIES]],
+        ran=[
+            (sentences.story(one, metrics.get(one.metric), words()), running)
+            for one, running in (_ran(name, opened) if logins.is_administrator() else [])
+        ],
         span=lambda incident: sentences.span(incident, now, words()),
         now=now,
         state=found,
@@ -66,7 +103,22 @@ def one(name: str) -> str:
     )
 
 
-def _bars(everyone: list[User]) -> list[tuple[str, str, str]]:
+def _ran(name: str, opened: list[Incident]) -> list[tuple[Incident, list[Process]]]:
+    """Of the newest incidents with evidence, those in which this user took the most: with their processes."""
+    found = []
+    for one in opened[:STORIES]:
+        kept: dict[int, Process] = {}
+        for row in evidence_rows.of_incident(store.db(), one.id):
+            seen = evidence.from_json(row.body)
+            for process in (*seen.cpu, *seen.memory, *seen.disk):
+                if process.user == name:
+                    kept.setdefault(process.pid, process)
+        if kept:
+            found.append((one, sorted(kept.values(), key=lambda process: -process.cores)[:5]))
+    return found
+
+
+def _bars(rows: list[Usage]) -> list[tuple[str, str, str]]:
     """(id, title, svg) of the bars: processor, memory, disk; each the largest first."""
     drawn = []
     for key, title, unit, second in (
@@ -74,12 +126,12 @@ def _bars(everyone: list[User]) -> list[tuple[str, str, str]]:
         ("memory", _("Memory, by user"), "bytes", False),
         ("home", _("Disk, by user"), "bytes", True),
     ):
-        rows = [
+        bars = [
             Bar(one.name, value, words().value(value, unit))
-            for one in people.ordered(everyone, key)[:BARS]
+            for one in usage.ordered(rows, key)[:BARS]
             if (value := getattr(one, key)) is not None
         ]
-        svg = chart_bars.bars(rows, Name(labelled_by=f"bars-{key}"), width=420, second=second)
+        svg = chart_bars.bars(bars, Name(labelled_by=f"bars-{key}"), width=420, second=second)
         if svg:
             drawn.append((f"bars-{key}", title, svg))
     return drawn
