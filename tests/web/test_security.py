@@ -139,8 +139,9 @@ def test_titles_are_text_and_the_filters_keep_what_was_typed(path: str) -> None:
 def test_the_page_of_one_says_why_with_the_lines(path: str) -> None:
     html = site.site(path).test_client().get("/security/CERTFR-2026-ALE-901").text
     assert "Debian bookworm versions antérieures à 6.1.170-1" in html
-    assert "6.1.153-1 &lt; 6.1.170-1" in html
-    assert "uname -r: 6.1.0-40-amd64" in html
+    (evidence,) = re.findall(r"<pre><code>(.*?)</code></pre>", html, re.S)
+    assert evidence.split("\n")[1:] == ["6.1.153-1 &lt; 6.1.170-1", "uname -r: 6.1.0-40-amd64"]  # a line each
+    assert "CERT-FR / ANSSI" in html
 
 
 def test_after_the_upgrade_the_page_says_corrected_here(path: str) -> None:
@@ -190,3 +191,12 @@ def test_debians_tracker_is_named_where_everything_that_leaves_is_listed(path: s
     assert "données de sécurité de Debian" in client.get("/about").text
     site.log_in(client)
     assert "security-tracker.debian.org" in client.get("/about").text
+
+
+def test_the_overview_tells_what_concerns_the_machine_and_counts_the_rest(path: str) -> None:
+    site.judged(path, 3, NOW)
+    text = site.plain(Page(site.site(path).test_client().get("/fragment").text).text)
+    part = text.partition("Alertes CERT-FR")[2]
+    assert "Faille du noyau" in part
+    assert "Aucune alerte connue" not in part
+    assert "1 à vérifier" in part

@@ -1,14 +1,19 @@
 """What every command shares: the reader's words, a question, and lines that a terminal cannot be tricked by."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from alerts.words import Words
 from archive import settings
 from archive.text import clean
 
+if TYPE_CHECKING:
+    from alerts.words import Words
 
-def words() -> Words:
+
+def words() -> "Words":
     """In the setting's language and time zone; French and UTC when the settings cannot be read (a command then says so)."""
+    from alerts.words import Words
+
     try:
         found = settings.load()
     except settings.SettingsError:

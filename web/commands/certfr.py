@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alerts.words import N_
+from alerts.mark import N_
 from archive import clock, database, recipients, settings
 from archive.certfr import concern, debian, machine, rows
 from web.commands import _terminal
