@@ -254,7 +254,7 @@ def test_an_administrator_s_way_by_mouse(served: dict[str, Served], browser: Any
     page.click("button.main")
     page.click("nav >> text=Seuils")
     page.fill("#cpu", "50")
-    watched.wait("document.querySelector('[data-key=cpu] .trial').textContent.includes('7 derniers jours')")
+    watched.wait("document.querySelector('[data-key=cpu] .trial').textContent.includes('30 derniers jours')")
     page.fill("#cpu", "x")
     page.click("button[name=save] >> nth=0")
     assert page.evaluate("document.activeElement.id") == "cpu"
