@@ -28,6 +28,7 @@ REFUSALS = (
     N_("That is longer than %(days)s days: for good, switch the threshold off instead."),
     N_("This planned work was changed again since: undo the newer change first."),
     N_("This setting was changed again since: undo the newer change first."),
+    N_("This recipient was changed again since: undo the newer change first."),
     N_("There is no planned work number %(number)s."),
     N_("Expected at least one day, and two different times such as 22:00 and 06:00."),
     N_("There is no incident number %(number)s."),

@@ -3,13 +3,16 @@
 The path that runs every minute reads this, so it imports the standard library only, and little of it.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from archive import database
+from archive import changes, database
+from archive.changes import Change
 from archive.settings import Settings, address
 
+SUBJECT = "recipient:"  # how a recipient is called in the history of changes
 APPRISE = "apprise:"  # how the name of an Apprise URL begins
 LEVELS = ("warning", "critical")
 LANGUAGES = ("", "fr", "en")
@@ -98,12 +101,15 @@ def save(db: sqlite3.Connection, recipient: Recipient, by: str, now: int) -> Non
     count = db.execute("SELECT count(*) FROM recipient WHERE address <> ?", (who,)).fetchone()[0]
     if count >= MOST:
         raise RecipientError("address", "There are %(count)s recipients already; take one off first.", count=str(count))
+    before = _row(db, who)
     db.execute(
         "INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (address) DO UPDATE SET level=excluded.level,"
         " digest=excluded.digest, language=excluded.language, updated_at=excluded.updated_at,"
         " updated_by=excluded.updated_by",
         (who, recipient.level, int(recipient.digest), recipient.language, now, by),
     )
+    if before is None or before._replace(address=who) != recipient:
+        changes.note(db, now, by, "setting", SUBJECT + who, to_json(before), to_json(recipient))
 
 
 def adopt(db: sqlite3.Connection, settings: Settings, by: str, now: int) -> None:
@@ -125,11 +131,12 @@ def check_address(text: str) -> None:
         ) from None
 
 
-def remove(db: sqlite3.Connection, who: str, now: int) -> bool:
+def remove(db: sqlite3.Connection, who: str, by: str, now: int) -> bool:
     """Take a recipient off the list, and with it what still waits for it: nobody reads there any more. Whether it was there.
 
     What it had accepted stays: its end is told, wherever it opened.
     """
+    before = _row(db, who)
     row = db.execute("DELETE FROM recipient WHERE address=? RETURNING address", (who,)).fetchone()
     if row is None:
         return False
@@ -137,7 +144,33 @@ def remove(db: sqlite3.Connection, who: str, now: int) -> bool:
         "UPDATE delivery SET state='dropped', done_at=?, reply=? WHERE recipient=? AND state IN ('queued', 'held', 'refused')",
         (now, TAKEN_OFF, row[0]),
     )
+    changes.note(db, now, by, "setting", SUBJECT + row[0], to_json(before), "")
     return True
+
+
+def undo(db: sqlite3.Connection, change: Change, by: str, now: int) -> None:
+    """What stood before a change stands again, within the caller's transaction. Refused when it was changed again since."""
+    if to_json(_row(db, change.subject.removeprefix(SUBJECT))) != change.after:
+        raise RecipientError("change", "This recipient was changed again since: undo the newer change first.")
+    before = from_json(change.before)
+    if before is None:
+        remove(db, change.subject.removeprefix(SUBJECT), by, now)
+    else:
+        save(db, before, by, now)
+
+
+def to_json(recipient: Recipient | None) -> str:
+    return json.dumps(recipient._asdict()) if recipient else ""
+
+
+def from_json(text: str) -> Recipient | None:
+    """A recipient as a change holds it; None for ''."""
+    return Recipient(**json.loads(text)) if text else None
+
+
+def _row(db: sqlite3.Connection, who: str) -> Recipient | None:
+    found = db.execute("SELECT address, level, digest, language FROM recipient WHERE address=?", (who,)).fetchone()
+    return Recipient(found[0], found[1], bool(found[2]), found[3]) if found else None
 
 
 def by_language(recipients: Iterable[Recipient], default: str) -> dict[str, list[str]]:

@@ -108,12 +108,13 @@ def undo(db: sqlite3.Connection, change: Change, by: str, now: int) -> None:
     before, after = from_json(change.before), from_json(change.after)
     with _whole(db):
         present = get(db, int(change.subject))
-        if present != after and not (after is None and present is not None):
+        taken = after is None and present is not None and present != before  # its number has gone to another since
+        if present != after and not taken:
             raise IncidentError("change", "This planned work was changed again since: undo the newer change first.")
         if before is None:
             db.execute("DELETE FROM silence WHERE id=?", (int(change.subject),))
-        elif present is not None and after is None:
-            before = _put(db, before)  # its number has gone to another meanwhile
+        elif taken:
+            before = _put(db, before)
         else:
             _restore(db, before)
         _note(db, now, by, after, before)

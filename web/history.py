@@ -1,13 +1,14 @@
-"""The history of changes in words: thresholds, the retention, planned work. Who, when, from what to what."""
+"""The history of changes in words: thresholds, the retention, planned work, recipients. Who, when, from what to what."""
 
 import sqlite3
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from alerts.words import Words
-from archive import changes, read, silences, thresholds
+from archive import changes, read, recipients, silences, thresholds
 from archive.changes import Change
 from archive.read import Metric
+from archive.recipients import Recipient
 from archive.silences import Silence
 from archive.thresholds import Threshold
 from web import editing, works
@@ -41,6 +42,10 @@ def _past(one: Change, metrics: Mapping[str, Metric], words: Words, now: int) ->
         if about is not None and about.reason:
             title += f" – {about.reason}"
         return Past(one.id, one.at, one.by, title, _work(before, words, now), _work(after, words, now))
+    if one.kind == "setting" and one.subject.startswith(recipients.SUBJECT):
+        title = words.gettext("Recipient %(address)s", address=one.subject.removeprefix(recipients.SUBJECT))
+        before_row, after_row = recipients.from_json(one.before), recipients.from_json(one.after)
+        return Past(one.id, one.at, one.by, title, _recipient(before_row, words), _recipient(after_row, words))
     if one.kind == "setting":
         title = words.gettext("Retention") if one.subject == thresholds.RETENTION else one.subject
         return Past(one.id, one.at, one.by, title, _days(one.before, words), _days(one.after, words))
@@ -91,6 +96,15 @@ def _work(one: Silence | None, words: Words, now: int) -> str:
     if one.ended_at is not None and one.weekly:
         told += f", {words.gettext('ended %(when)s', when=words.moment(one.ended_at, now))}"
     return told
+
+
+def _recipient(one: Recipient | None, words: Words) -> str:
+    if one is None:
+        return words.gettext("none")
+    told = (
+        words.gettext("critical ones only") if one.level == "critical" else words.gettext("warnings and critical ones")
+    )
+    return f"{told}, {words.gettext('weekly digest')}" if one.digest else told
 
 
 def _days(text: str, words: Words) -> str:

@@ -22,7 +22,7 @@ class Work(NamedTuple):
     silence: Silence
     state: str  # now, coming, over
     scope: str  # « tout », « Disque, /srv »
-    when: str  # « 25 nov. 18:00 → 20:00 », « chaque dimanche de 22:00 à 06:00 »
+    when: str  # « 25 nov. 18:00 – 20:00 », « chaque dimanche de 22:00 à 06:00 »
     span: Span | None  # the opening that it is in, or the next one
 
     @property
@@ -67,7 +67,7 @@ def when(silence: Silence, words: Words, now: int) -> str:
         return weekly(silence.weekly, words)
     end = silence.to_at if silence.ended_at is None else min(silence.to_at or silence.ended_at, silence.ended_at)
     same = words.local(silence.from_at).date() == words.local(end).date()
-    return f"{words.moment(silence.from_at, now)} → {words.clock(end) if same else words.moment(end, now)}"
+    return f"{words.moment(silence.from_at, now)} – {words.clock(end) if same else words.moment(end, now)}"
 
 
 def weekly(text: str, words: Words) -> str:

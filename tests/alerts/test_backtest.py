@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts import backtest
-from archive import database, pack, read, thresholds
+from archive import database, pack, read, rollup, thresholds
 from archive import incidents as rows
 from archive.thresholds import Threshold
 from tests.alerts.judging import CPU, START, Machine
@@ -221,6 +221,45 @@ def _month(machine: Machine, rng: random.Random) -> None:
         db.executemany("INSERT INTO cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?)", cycles)
         for day, samples in days.items():
             db.execute("INSERT INTO packed VALUES (1, ?, ?, ?, ?)", (line.id, day, len(samples), pack.encode(samples)))
+
+
+def test_lines_that_reach_no_level_are_not_replayed_and_nothing_else_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hours' rollups decide; with everything replayed the outcome is the same."""
+    machine = Machine(tmp_path / "data")
+    end = _story(machine, random.Random(11), 300)
+    with database.writer(str(machine.data)) as db, database.transaction(db):
+        rollup.roll(db, 1, end, 1000)
+    proposed = Threshold("tank_used_ratio", "{}", True, 0.9, 0.99, 0.85, 180)
+    below = Threshold("tank_used_ratio", "{}", False, 0.3, None, None, 60)
+    with database.reader(str(machine.data)) as db:
+        filtered = [backtest.compare(db, 1, one, end) for one in (proposed, below)]
+        none = backtest.compare(db, 1, proposed._replace(warning=1.0, critical=None, clear=None), end)
+    monkeypatch.setattr(backtest._Archive, "reaches", lambda *_given: True)
+    with database.reader(str(machine.data)) as db:
+        assert [backtest.compare(db, 1, one, end) for one in (proposed, below)] == filtered
+    assert filtered[0].proposed.incidents > 0
+    assert none.proposed == backtest.Outcome(0, 0, ())
+
+
+def test_where_many_lines_reach_a_level_fewer_days_are_replayed(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "data")
+    lines = "".join(f'tank_used_ratio{{mount="/{number}"}} 0.{number}\n' for number in range(10, 20))
+    for number in range(5):
+        machine.cycle(START + number * 60, {"tank": f"# WARN tank_used_ratio > 0.95\n{lines}"})
+    with database.reader(str(machine.data)) as db:
+
+        def days(level: float, most: int) -> int:
+            asked = Threshold("tank_used_ratio", "{}", True, level, None, None, 0)
+            found = backtest.compare(db, 1, asked, START + 300, 30, most)
+            return (found.end - found.start) // 86_400
+
+        assert days(0.05, 0) == 30
+        assert days(0.05, 300) == 30  # ten lines
+        assert days(0.05, 100) == 10
+        assert days(0.05, 5) == 1
+        assert days(0.185, 30) == 30  # one line reaches it
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

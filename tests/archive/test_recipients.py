@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive import database, outbox, recipients
+from archive import changes, database, outbox, recipients, undoing
 from archive.recipients import Recipient, RecipientError
 from archive.settings import Settings, SettingsError
 from tests.alerts import post
@@ -113,8 +113,8 @@ def test_taking_somebody_off_drops_what_waits_and_keeps_what_was_said(data: Path
         accepted = outbox.add(db, 1, NOW, "incident", "", "<n@x>", "s", "{}")
         outbox.queue(db, accepted, both[:1], NOW)
         outbox.mark(db, accepted, "gone@example.org", "accepted", 0, NOW, "mx", "250 ok")
-        assert recipients.remove(db, "GONE@example.org", NOW + 1)
-        assert not recipients.remove(db, "gone@example.org", NOW + 1)
+        assert recipients.remove(db, "GONE@example.org", "admin", NOW + 1)
+        assert not recipients.remove(db, "gone@example.org", "admin", NOW + 1)
     assert post.states(data) == [
         ("gone@example.org", "dropped"), ("stays@example.org", "queued"), ("gone@example.org", "accepted"),
     ]  # fmt: skip
@@ -142,3 +142,26 @@ def test_several_notify_urls_are_separated_by_spaces(data: Path) -> None:
     found = post.settings(data, notify_urls=f"{URL}   json://h/a,b?verify=yes")
     assert found.notify_urls == (URL, "json://h/a,b?verify=yes")
     assert "canary" not in repr(found)
+
+
+def test_every_change_of_a_recipient_is_in_the_history_and_is_undone(data: Path) -> None:
+    ada = Recipient("ada@example.org")
+    with post.writing(data) as db:
+        recipients.save(db, ada, "admin", NOW)
+        recipients.save(db, ada, "admin", NOW + 1)  # the same again is no change
+        recipients.save(db, ada._replace(level="critical"), "bob", NOW + 2)
+        recipients.remove(db, "ADA@example.org", "cyd", NOW + 3)
+        kept = changes.recent(db)
+        assert [(one.by, one.kind, one.subject) for one in kept] == [
+            ("cyd", "setting", "recipient:ada@example.org"),
+            ("bob", "setting", "recipient:ada@example.org"),
+            ("admin", "setting", "recipient:ada@example.org"),
+        ]
+        with pytest.raises(RecipientError, match="newer change first"):
+            undoing.undo(db, kept[1].id, "eve", NOW + 4)
+        undoing.undo(db, kept[0].id, "eve", NOW + 4)
+        assert [row.recipient for row in recipients.rows(db)] == [ada._replace(level="critical")]
+        undoing.undo(db, kept[1].id, "eve", NOW + 5)
+        assert [row.recipient for row in recipients.rows(db)] == [ada]
+        undoing.undo(db, kept[2].id, "eve", NOW + 6)
+        assert recipients.rows(db) == []

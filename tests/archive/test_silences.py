@@ -87,6 +87,8 @@ def test_every_change_is_kept_with_who_and_when_and_each_is_undone(data: str) ->
         ]
         undoing.undo(db, kept[0].id, "eve", START + 180)
         assert rows.get(db, number) == ended
+        with pytest.raises(IncidentError, match="newer change first"):
+            undoing.undo(db, kept[0].id, "eve", START + 185)  # once is enough: no second row comes of it
         undoing.undo(db, kept[1].id, "eve", START + 190)
         assert rows.get(db, number) == made
         undoing.undo(db, kept[2].id, "eve", START + 200)

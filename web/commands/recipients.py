@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
 def _one(db: sqlite3.Connection, asked: argparse.Namespace, who: str, now: int) -> bool:
     """Add or remove one; False when it was not there."""
     if asked.what == "remove":
-        return recipients.remove(db, who, now)
+        return recipients.remove(db, who, BY, now)
     level = "critical" if asked.critical else "warning"
     recipients.save(db, Recipient(who, level, not asked.no_digest, asked.language), BY, now)
     return True

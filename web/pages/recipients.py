@@ -62,7 +62,7 @@ def remove() -> ResponseReturnValue:
     who = request.form.get("address", "")[:254]
     with store.writing() as db:
         recipients.adopt(db, store.settings(), logins.person().person, store.now())
-        done = recipients.remove(db, who, store.now())
+        done = recipients.remove(db, who, logins.person().person, store.now())
     if not done:
         flash(_("%(address)s was not on the list.", address=who))
     elif not any(not row.recipient.address.startswith(recipients.APPRISE) for row in recipients.rows(store.db())):

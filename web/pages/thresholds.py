@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from archive import changes, purge, read, silences, thresholds, undoing
 from archive.incidents import IncidentError
 from archive.read import Metric, Series
+from archive.recipients import RecipientError
 from archive.thresholds import Threshold, ThresholdError
 from web import asking, conditions, editing, history, levels, logins, store, trials, works
 from web.conditions import Extra
@@ -289,7 +290,7 @@ def undo(change: int) -> ResponseReturnValue:
     try:
         with store.writing() as db:
             undoing.undo(db, change, me.person, store.now(), store.host_id())
-    except (ThresholdError, IncidentError) as error:
+    except (ThresholdError, IncidentError, RecipientError) as error:
         flash(_(error.message, **error.values))
     else:
         flash(_("The change is undone."))
