@@ -1,4 +1,4 @@
-"""What the archive refuses, in the words of its thresholds, incidents, recipients and persons: for the translators' tools."""
+"""What the archive refuses, in the words of its thresholds, incidents, recipients, persons and tokens: for the translators' tools."""
 
 from alerts.words import N_
 
@@ -38,4 +38,7 @@ REFUSALS = (
     N_("Expected a domain such as example.org, not %(value)s."),
     N_("There are %(count)s lines; at most %(most)s are kept."),
     N_("Give a domain, or an address for at least one person."),
+    N_("Give the token a name of 1 to %(most)s characters, such as prometheus."),
+    N_("There is a token named “%(name)s” already: revoke it first, or take another name."),
+    N_("There are %(most)s tokens already: revoke one that is not used any more."),
 )

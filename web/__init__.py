@@ -26,6 +26,9 @@ PAGES = (
     "mails",
     "recipients",
     "about",
+    "samples",
+    "data",
+    "tokens",
     "login",
 )
 

@@ -58,12 +58,16 @@ class Reading:
         self.thresholds = [*known, *(turned(one) for one in known if one.metric == MEMORY_JUDGED)]
         self.live = incidents.live(db, host)
 
-    def cards(self) -> list[Card]:
-        """Processor, memory, then each disk, the fullest first."""
+    def lines(self) -> list[Series]:
+        """What the first screen shows: processor, memory, then each disk, the fullest first."""
         lines = [line for name in (CPU, MEMORY) for line in read.series(self.db, self.host, name)]
         disks = [line for line in read.series(self.db, self.host, DISK) if self._is_here(line)]
         disks.sort(key=lambda line: -self.latest[line.id].value)
-        return [card for line in [*lines, *disks[:DISKS]] if (card := self.card(line))]
+        return [*lines, *disks[:DISKS]]
+
+    def cards(self) -> list[Card]:
+        """Each of them as a card."""
+        return [card for line in self.lines() if (card := self.card(line))]
 
     def _is_here(self, line: Series) -> bool:
         return line.id in self.latest and self.latest[line.id].at >= self.newest - GONE
@@ -76,14 +80,14 @@ class Reading:
         by = pictures.threshold(self.thresholds, line)
         return Card(
             line.metric.name,
-            self._title(line),
-            self._state(line, sample),
+            self.title(line),
+            self.state(line, sample),
             min(sample.value, 1.0),
             self.words.value(sample.value, line.metric.unit),
             self._of(line),
             tuple(limit.value for limit in pictures.limits_of(by)),
             self._figure(line),
-            self._outlook(line) if line.metric.name == DISK else None,
+            self.outlook(line) if line.metric.name == DISK else None,
         )
 
     def plain(self, line: Series) -> Card | None:
@@ -112,7 +116,7 @@ class Reading:
             return None
         return Card(line.metric.name, figure.title, "", 0.0, "", "", (), figure, None)
 
-    def _state(self, line: Series, sample: Sample) -> str:
+    def state(self, line: Series, sample: Sample) -> str:
         """An open incident of the line says more than one sample: it has lasted."""
         if not self.fresh or sample.at < self.newest - max(self.recent, GONE if line.metric.name == DISK else 0):
             return "unknown"
@@ -122,7 +126,7 @@ class Reading:
                 return one.level
         return "ok"
 
-    def _title(self, line: Series) -> str:
+    def title(self, line: Series) -> str:
         _ = self.words.gettext
         if line.metric.name == CPU:
             return _("Processor")
@@ -164,7 +168,7 @@ class Reading:
             for one in pictures.of_line(self.db, self.host, line, period.start, period.end)
         )
 
-    def _outlook(self, line: Series) -> forecast.Outlook:
+    def outlook(self, line: Series) -> forecast.Outlook:
         def reading(span: int, step: int) -> list[tuple[int, float]]:
             found = read.points(self.db, self.host, line, self.newest - span, self.newest + step, step)
             return [(point.at, point.mean) for point in found]

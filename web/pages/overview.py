@@ -5,7 +5,6 @@ import os
 from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
-from markupsafe import Markup
 
 from archive import database, incidents, outbox, read
 from archive.certfr import machine, schedule
@@ -18,7 +17,7 @@ from web.pages import security
 from web.sentences import Story
 from web.shell import present
 from web.state import State
-from web.svg import rendered
+from web.svg import Own, rendered
 from web.words import _, _n, words
 
 bp = Blueprint("overview", __name__)
@@ -39,8 +38,8 @@ class Parts(NamedTuple):
     """What changes from cycle to cycle, rendered."""
 
     sentence: str
-    banner: Markup
-    rows: Markup
+    banner: Own
+    rows: Own
     tag: str
 
 
@@ -54,7 +53,7 @@ def page() -> str:
 def fragment() -> Response:
     """What changes from cycle to cycle; 304 without a body when nothing did."""
     found = parts()
-    answer = make_response(found.banner + found.rows)
+    answer = make_response(found.banner.markup + found.rows.markup)
     answer.set_etag(found.tag, weak=True)
     answer.make_conditional(request.environ)
     return answer
