@@ -14,6 +14,7 @@ from alerts.outcome import LATER, REFUSED
 from archive import recipients
 from tests.alerts import post
 from tests.alerts.post import NOW
+from web.commands import mail_test
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # apprise's own
 needs_apprise = pytest.mark.skipif(not apprise_kind.installed(), reason="needs the optional package apprise")
@@ -84,6 +85,23 @@ def test_a_webhook_that_fails_is_tried_again_and_mails_go_their_own_way(tmp_path
         assert outbox.run(config, NOW).later == 1
     assert got
     assert post.states(data) == [(recipients.apprise_name(url), "queued")]
+
+
+@needs_apprise
+def test_mail_test_goes_there_too_and_shows_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = post.make_archive(tmp_path / "data")
+    with webhook() as (port, got):
+        url = f"json://user:canary@127.0.0.1:{port}/"
+        for name, value in {"DATA": str(data), "NOW": str(NOW), "LANGUAGE": "en", "NOTIFY_URLS": url}.items():
+            monkeypatch.setenv(f"VIGIE_{name}", value)
+        assert mail_test.run([]) == 0
+    assert "this is a test" in got[0]["message"].lower()
+    said = capsys.readouterr()
+    assert recipients.apprise_name(url) in said.out
+    assert "canary" not in said.out + said.err
+    assert post.states(data) == [(recipients.apprise_name(url), "accepted")]
 
 
 @needs_apprise
