@@ -17,6 +17,9 @@ Foreseen = tuple[int, float, float, float]
 _Where = Iterable[Iterable[tuple[float, float]]]
 
 
+FEW = 30  # bands that are drawn one by one
+
+
 class Layers:
     """What is drawn inside the axes. After `draw`: `shown` (what a legend explains) and `box` (the plot, for a cursor)."""
 
@@ -41,7 +44,7 @@ class Layers:
         for gap in self.missing:
             self.band("gap", "v-gap", gap.start, gap.end)
         self.works()
-        for band in self.graph.incidents:
+        for band in self.parted(self.graph.incidents):
             self.incident(band)
         for rank, line in enumerate(self.lines):
             self.line_of(line, rank)
@@ -79,6 +82,26 @@ class Layers:
         self.node("rect", kind, x=left, y=0.0, width=right - left, height=self.height)
         self.shown[shown] = None
         return left, right
+
+    def parted(self, bands: Sequence[Band]) -> Sequence[Band]:
+        """Bands that the eye can tell apart: a year may have thousands of incidents, a picture has a thousand pixels.
+
+        Those of one kind that would touch are one. A few are left as they are.
+        """
+        if len(bands) <= FEW:
+            return bands
+        apart = 4 * (self.graph.end - self.graph.start) / max(self.width, 1.0)  # seconds in four pixels
+        found: list[Band] = []
+        for kind in dict.fromkeys(band.kind for band in bands):
+            last: Band | None = None
+            for band in sorted(band for band in bands if band.kind == kind):
+                if last and band.start - last.end < apart:
+                    last = last._replace(end=max(last.end, band.end))
+                    found[-1] = last
+                else:
+                    last = band
+                    found.append(band)
+        return found
 
     def incident(self, band: Band) -> None:
         critical = band.kind == "critical"

@@ -1,5 +1,7 @@
 """A year of data of the made-up machine (bench/year.py), stored by the archive's own code.
 
+    python -m bench.build FOLDER [--days 365]
+
 1. The first two cycles are real texts, loaded as every minute's are: they make metrics, series, counters.
 2. Each further day is encoded and stored by what upkeep uses: pack.encode and pack.put, rolled.encode, rollup's days.
 3. The last three days are texts again, loaded, rolled up and packed by upkeep itself; so are the journal's files.
@@ -12,9 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from archive import database, load, pack, past, purge, read, rolled, rollup, settings, upkeep
+from archive import database, load, pack, past, purge, read, rolled, rollup, settings, slices, upkeep
 from bench import year
 from bench.year import DAY, Machine, Spec, Values
 
@@ -129,10 +129,10 @@ def day(data: str, midnight: int, number: int, machine: Machine, idents: dict[Sp
     return count
 
 
-def texts(data: str, midnight: int, number: int, machine: Machine, teller: Teller) -> None:
+def texts(data: str, midnight: int, number: int, machine: Machine, teller: Teller, most: int = 1440) -> None:
     """One day as texts in the spool, loaded an hour at a time."""
     values = machine.day(number)
-    for place, at in enumerate(machine.times(number, midnight)):
+    for place, at in enumerate(machine.times(number, midnight)[-most:]):
         minute = (at - midnight) // 60
         spool(data, at, teller.cycle(at, 100.0 + at - END + 3653 * DAY, values, minute))
         if place % 60 == 59:
@@ -150,9 +150,12 @@ def settle(data: str, now: int) -> list[str]:
     return upkeep.run(settings.load({"VIGIE_DATA": data}), now)
 
 
-def build(data: str, count: int, raw: int = RAW_DAYS, seed: int = year.SEED, say: bool = False) -> dict[str, float]:
+def build(
+    data: str, count: int, raw: int = RAW_DAYS, seed: int = year.SEED, say: bool = False, most: int = 1440
+) -> dict[str, float]:
     """`count` days that end at END, the last `raw` of them as texts. Returns {samples, seconds}."""
     began = time.monotonic()
+    slices.PAUSE = 0.0  # nobody waits here
     first = END - count * DAY
     idents = start(data, first - 120)
     machine, samples = Machine(seed), 0
@@ -165,7 +168,7 @@ def build(data: str, count: int, raw: int = RAW_DAYS, seed: int = year.SEED, say
     _roll(data, END - raw * DAY)
     teller = Teller(scales())
     for number in range(count - raw, count):
-        texts(data, first + number * DAY, number, machine, teller)
+        texts(data, first + number * DAY, number, machine, teller, most)
     problems = settle(data, END + 3 * 3600)
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -174,8 +177,6 @@ def build(data: str, count: int, raw: int = RAW_DAYS, seed: int = year.SEED, say
 
 def _roll(data: str, now: int) -> None:
     """Days from hours, then old stretches packed: as upkeep does."""
-    from archive import slices
-
     slices.repeat(data, lambda db, spent: rollup.roll(db, 1, now + rollup.GRACE, spent=spent))
     slices.pack_old(data, 1, now - 2 * DAY, now)
     with database.writer(data) as db, database.transaction(db):

@@ -1,0 +1,182 @@
+"""The benchmark: builds a year, measures, writes bench/RESULTS.md and the pictures beside it.
+
+    bench/run.sh [--short] [--days 365] [--data FOLDER] [--disk-load] [--out FOLDER]
+
+--short: a few days and no file written; the status is 1 when a count, or a ratio to a floor of the same run, is beyond its
+bound. --data: a folder that was built before is used again, an empty one is filled and stays.
+--disk-load: everything once more while another process writes and syncs; told beside.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from archive import database
+from archive.settings import ROOT
+from bench import build, keeping, looking
+from bench.figures import Figure, Section, machine, number, say, table
+
+SHORT_DAYS, SHORT_MINUTES = 20, 40
+
+
+def cycle(short: bool) -> list[Section]:
+    """bench/cycle.py measures the minute's path; it tells its figures as JSON."""
+    path = os.path.join(ROOT, "bench", "cycle.py")
+    if not os.path.exists(path):
+        return []
+    asked = [sys.executable, "-m", "bench.cycle", "--json", *(["--short"] if short else [])]
+    done = subprocess.run(asked, cwd=ROOT, check=False, capture_output=True, text=True)
+    try:
+        told = json.loads(done.stdout)
+        rows = told if isinstance(told, list) else told.get("figures", [])
+        figures = [
+            Figure(
+                str(row["name"]),
+                float(row["value"]),
+                str(row.get("unit", "")),
+                row.get("bound"),
+                None,
+                str(row.get("note", "")),
+                bool(row.get("judged")),
+            )
+            for row in rows
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [Section("What a cycle costs", f"bench/cycle.py gave no figures: {error}: {done.stderr[-300:]}", [])]
+    return [Section("What a cycle costs", "", figures)]
+
+
+@contextlib.contextmanager
+def disk_load(folder: str) -> Iterator[None]:
+    """Another process that writes 4 MB, syncs, and begins again, in a file of 256 MB at most."""
+    code = (
+        "import os,sys\nfd=os.open(sys.argv[1],os.O_CREAT|os.O_WRONLY,0o600)\nblock=os.urandom(4<<20)\nat=0\n"
+        "while True:\n os.pwrite(fd,block,at%(256<<20)); os.fsync(fd); at+=len(block)\n"
+    )
+    path = os.path.join(folder, "disk-load")
+    process = subprocess.Popen([sys.executable, "-c", code, path])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def measured(data: str, scratch: str, days: int, out: str, *, short: bool, seconds: int) -> list[Section]:
+    parts: list[tuple[str, Callable[[], Section]]] = [
+        ("keeping", lambda: keeping.section(data, days, whole=days >= 365)),
+        ("upkeep", lambda: keeping.upkeep(data, scratch, days, minutes=SHORT_MINUTES if short else 1440)),
+        ("reading", lambda: looking.reading(data)),
+        ("drawing", lambda: looking.drawing(data, os.path.join(out, "img"))),
+        ("pages", lambda: looking.looking(data)),
+        ("serving", lambda: looking.serving(data, seconds)),
+    ]
+    sections = []
+    for name, part in parts:
+        began = time.monotonic()
+        sections.append(part())
+        say(f"  {name}: {time.monotonic() - began:.0f} s")
+    return sections
+
+
+def written(sections: list[Section], loaded: list[Section], where: list[tuple[str, str]], days: int) -> str:
+    beside = {one.name: one for section in loaded for one in section.figures}
+    figures = [one for section in sections for one in section.figures]
+    bounded = [one for one in figures if one.kept is not None]
+    lines = [
+        "# What Vigie costs", "",
+        f"Written by `bench/run.sh`: {days} days of {len(build.year.SPECS)} series of a made-up machine (bench/year.py, one fixed seed),",
+        f"stored by the archive's own code. {sum(1 for one in bounded if one.kept)} of {len(bounded)} bounds are kept.", "",
+        "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in where), "",
+    ]  # fmt: skip
+    for section in sections:
+        lines += [
+            f"## {section.title}",
+            "",
+            *([section.words, ""] if section.words else []),
+            table(section.figures),
+            "",
+        ]
+    if loaded:
+        lines += ["## The same while another process saturates the disk", "", "4 MB written and synced, again and again.", "",
+                  "| figure | quiet | under load | bound | kept |", "|---|---:|---:|---:|:-:|"]  # fmt: skip
+        for one in figures:
+            other = beside.get(one.name)
+            if other and other.bound is not None and not other.judged:
+                kept = "yes" if other.kept else "**no**"
+                lines.append(
+                    f"| {one.name} | {number(one.value)} {one.unit} | {number(other.value)} | {number(other.bound)} | {kept} |"
+                )
+        lines.append("")
+    lines += ["![24 hours](img/cpu-24h.svg)", "![a year](img/cpu-1y.svg)", ""]
+    return "\n".join(lines)
+
+
+def main(arguments: Iterable[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="under a minute; judges only what no machine changes")
+    parser.add_argument("--days", type=int, default=0)
+    parser.add_argument("--data", default="")
+    parser.add_argument("--disk-load", action="store_true")
+    parser.add_argument("--seconds", type=int, default=0, help="of sixty readers")
+    parser.add_argument("--out", default=os.path.join(ROOT, "bench"))
+    asked = parser.parse_args(list(arguments))
+    days = asked.days or (SHORT_DAYS if asked.short else 365)
+    seconds = asked.seconds or (5 if asked.short else 60)
+    with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
+        out = os.path.join(scratch, "out") if asked.short else asked.out
+        where = machine(scratch)
+        data = asked.data or os.path.join(scratch, "data")
+        if not os.path.exists(os.path.join(data, database.NAME)):
+            os.makedirs(data, mode=0o700, exist_ok=True)
+            say(f"  building {days} days")
+            took = build.build(
+                data,
+                days,
+                1 if asked.short else build.RAW_DAYS,
+                say=not asked.short,
+                most=SHORT_MINUTES if asked.short else 1440,
+            )
+            say(f"  built in {took['seconds']:.0f} s")
+        kept = keeping.section(data, days, whole=days >= 365)  # before the long lists come in
+        looking.fill_lists(data)
+        sections = [
+            *cycle(asked.short),
+            kept,
+            *measured(data, scratch, days, out, short=asked.short, seconds=seconds)[1:],
+        ]
+        loaded: list[Section] = []
+        if asked.disk_load:
+            with disk_load(scratch):
+                say("  the same under load")
+                loaded = measured(
+                    data, scratch, days, os.path.join(scratch, "out"), short=asked.short, seconds=seconds
+                )[1:]
+        shutil.rmtree(os.path.join(scratch, "out"), ignore_errors=True)
+        text = written(sections, loaded, where, days)
+    if asked.short:
+        print(text)
+        broken = [one for section in sections for one in section.figures if one.judged and one.kept is False]
+        for one in broken:
+            print(
+                f"beyond its bound: {one.name}: {number(one.value)} {one.unit}, at most {number(one.bound or 0)}",
+                file=sys.stderr,
+            )
+        return 1 if broken else 0
+    with open(os.path.join(asked.out, "RESULTS.md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    print(os.path.join(asked.out, "RESULTS.md"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
