@@ -7,7 +7,7 @@
 3. for a disk, the folders that grew most since yesterday's baseline; without one, the largest files that changed
    within a day; ten seconds at most;
 4. who is logged in and from where; the last package changes, log-ins and boots;
-5. one transaction. While all is well this module never runs.
+5. one transaction; then the person whose doing it is may be written to, where that is switched on (alerts/person.py). While all is well this module never runs.
 
 Command names only. VIGIE_EVIDENCE_ARGUMENTS=1 keeps arguments too: they may hold passwords.
 """
@@ -247,6 +247,9 @@ def main(argv: list[str]) -> int:
         settings = load()
         with database.locked(settings.data, 20.0, LOCK):
             take(settings, numbers, clock.now())
+            from alerts import person  # it reads this module
+
+            person.owe(settings, numbers, clock.now())
     except database.Busy:
         return 0
     except (SettingsError, database.DatabaseError, OSError) as error:

@@ -47,6 +47,7 @@ class Content(NamedTuple):
     text: str
     html: str  # '' for a mail of text alone
     pictures: tuple[Part, ...] = ()
+    reply_to: str = ""  # an address; '' for none
 
 
 class Made(NamedTuple):
@@ -66,7 +67,8 @@ def content_of(db: sqlite3.Connection, settings: Settings, notification: Notific
     """Words and pictures of a mail; plain ones where the good ones cannot be made."""
     body = outbox.body_of(notification)
     if "text" in body:
-        return Content(wording.one_line(notification.subject), body["text"], body.get("html", ""))
+        subject = wording.one_line(notification.subject)
+        return Content(subject, body["text"], body.get("html", ""), reply_to=body.get("reply_to", ""))
     words = Words(body.get("language") or settings.language, settings.timezone)
     try:
         letter = read_letter(db, notification, now)
@@ -123,6 +125,8 @@ def assemble(
     known = [address for one in to if (address := _address(one))]
     # Whoever's address cannot stand in a header is in the envelope alone.
     mail["To"] = tuple(known) if known else "undisclosed-recipients:;"
+    if content.reply_to and (answer := _address(content.reply_to)):
+        mail["Reply-To"] = answer
     mail["Subject"] = content.subject or "Vigie"
     mail["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
     mail["Message-ID"] = notification.message_id

@@ -56,9 +56,12 @@ def owe_ready(
     html: str,
     recipients: Sequence[str],
     now: int,
+    *,
+    reply_to: str = "",
 ) -> int:
-    """Owe a mail whose words are ready (digest, advisory, test). `html` may be ''. Returns its number."""
-    body = json.dumps({"text": text, "html": html}, ensure_ascii=False)
+    """Owe a mail whose words are ready (digest, advisory, test, person). `html` may be ''. Returns its number."""
+    words = {"text": text, "html": html} | ({"reply_to": reply_to} if reply_to else {})
+    body = json.dumps(words, ensure_ascii=False)
     ident = outbox.new_message_id(_host_name(db, host), kind, now)
     mail = outbox.add(db, host, now, kind, "", ident, subject, body)
     outbox.queue(db, mail, recipients, now)

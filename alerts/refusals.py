@@ -1,4 +1,4 @@
-"""What the archive refuses, in the words of archive/thresholds.py and archive/incidents.py: for the translators' tools."""
+"""What the archive refuses, in the words of its thresholds, incidents, recipients, persons and tokens: for the translators' tools."""
 
 from alerts.words import N_
 
@@ -29,4 +29,16 @@ REFUSALS = (
     N_("Expected at least one day, and two different times such as 22:00 and 06:00."),
     N_("There is no incident number %(number)s."),
     N_("Incident %(number)s is over."),
+    N_("Expected one address such as name@example.org, not %(value)s."),
+    N_("Expected warning or critical, not %(value)s."),
+    N_("Expected fr or en, not %(value)s."),
+    N_("There are %(count)s recipients already; take one off first."),
+    N_("Line %(number)s: expected name = address, not %(value)s."),
+    N_("Line %(number)s: %(user)s stands there already."),
+    N_("Expected a domain such as example.org, not %(value)s."),
+    N_("There are %(count)s lines; at most %(most)s are kept."),
+    N_("Give a domain, or an address for at least one person."),
+    N_("Give the token a name of 1 to %(most)s characters, such as prometheus."),
+    N_("There is a token named “%(name)s” already: revoke it first, or take another name."),
+    N_("There are %(most)s tokens already: revoke one that is not used any more."),
 )

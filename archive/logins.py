@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 from archive import database
@@ -52,6 +53,11 @@ def reading(data: str) -> Iterator[sqlite3.Connection]:
         with writing(data):
             pass
     db = _open(data, "ro")
+    if db.execute("PRAGMA user_version").fetchone()[0] < _newest():
+        db.close()  # of the version before an upgrade: what is new in this one lacks
+        with writing(data):
+            pass
+        db = _open(data, "ro")
     try:
         yield db
     except sqlite3.DatabaseError as error:
@@ -99,6 +105,12 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
         db.close()
         raise database.DatabaseError(f"{path}: is not Vigie's; put it aside, then type: ./vigie first-link")
     return db
+
+
+@cache
+def _newest() -> int:
+    """The number of the last migration."""
+    return max(int(name.partition("_")[0]) for name in os.listdir(MIGRATIONS))
 
 
 def _migrate(db: sqlite3.Connection) -> None:
@@ -178,8 +190,9 @@ def end(db: sqlite3.Connection, ident: int, name: str) -> bool:
     return db.execute("DELETE FROM session WHERE id=? AND person=?", (ident, name)).rowcount > 0
 
 
-def end_all(db: sqlite3.Connection, name: str) -> None:
-    db.execute("DELETE FROM session WHERE person=?", (name,))
+def end_all(db: sqlite3.Connection, name: str, but: int = 0) -> int:
+    """End this person's sessions, all or all but one. Returns how many ended."""
+    return db.execute("DELETE FROM session WHERE person=? AND id<>?", (name, but)).rowcount
 
 
 def forget_sessions(db: sqlite3.Connection, created_before: int, seen_before: int) -> None:

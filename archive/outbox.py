@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 HELD_FOR_GOOD = 0
+LATE = 900  # seconds: a mail that has not left by then is said on the first page
 LEASED = "(being sent)"  # stands for the server while a sender holds the row
 DIGEST_AT = "digest_next_at"  # the setting that archive/week.py keeps
 # Beginnings are what a person hears of first; an end is told only to those who heard of one.

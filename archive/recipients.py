@@ -106,6 +106,13 @@ def save(db: sqlite3.Connection, recipient: Recipient, by: str, now: int) -> Non
     )
 
 
+def adopt(db: sqlite3.Connection, settings: Settings, by: str, now: int) -> None:
+    """Before the first change: those of VIGIE_MAIL_TO become rows, so that adding one takes nobody off unseen."""
+    if not any(not row.recipient.address.startswith(APPRISE) for row in rows(db)):
+        for who in settings.mail_to:
+            save(db, Recipient(who), by, now)
+
+
 def check_address(text: str) -> None:
     """Raises RecipientError where this is not exactly one address."""
     try:

@@ -31,7 +31,6 @@ LONGER = {
     "alerts/minute.py": (400, "the judge's one pass over a cycle, step by step"),
     "archive/outbox.py": (400, "every row of the mails owed behind one door"),
     "web/doctor.py": (460, "a list of independent checks"),
-    "web/pages/graphs.py": (460, "one page with its three forms: picture, table, file"),
 }
 
 

@@ -24,7 +24,11 @@ PAGES = (
     "thresholds",
     "probes",
     "mails",
+    "recipients",
     "about",
+    "samples",
+    "data",
+    "tokens",
     "login",
 )
 

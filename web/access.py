@@ -1,17 +1,20 @@
 """Who may see and do what: one table, default deny. A test walks the URL map and compares.
 
 READING is open without log-in only while the dashboard listens on loopback with neither proxy nor WSGI server in front,
-and VIGIE_READ is open; decided from the settings alone, never from a peer's address.
+and VIGIE_READ is open; decided from the settings alone, never from a peer's address. What is marked DATA is for programs,
+too: an API token (web/tokens.py) opens it, and nothing else.
 """
 
 from enum import IntEnum
 from typing import NamedTuple
 
-from flask import Flask, abort, current_app, redirect, request, session, url_for
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from archive.settings import LOOPBACK, Settings
-from web import logins
+from web import logins, mistakes, tokens
+from web.tokens import Shown
+from web.words import _
 
 
 class Who(IntEnum):
@@ -24,13 +27,15 @@ class Who(IntEnum):
 
 
 class Door(NamedTuple):
-    """Who may look, and who may change; None: nothing can be changed there."""
+    """Who may look, and who may change; None: nothing can be changed there. `token`: an API token may look as well."""
 
     look: Who
     change: Who | None = None
+    token: bool = False
 
 
 READ = Door(Who.READING)
+DATA = Door(Who.READING, token=True)
 ADMIN = Door(Who.ADMINISTRATOR, Who.ADMINISTRATOR)
 
 # Endpoint -> door. What names processes, origins of log-ins, mails or probe texts is the administrator's.
@@ -58,8 +63,26 @@ DOORS: dict[str, Door] = {
     "thresholds.trial": READ,
     "thresholds.undo": ADMIN,
     "about.page": READ,
+    "data.page": READ,
+    "data.openapi_json": DATA,
+    "data.status": DATA,
+    "data.metrics": DATA,
+    "data.metrics_list": DATA,
+    "samples.csv": DATA,
+    "samples.as_json": DATA,
+    "data.incidents_csv": DATA,
+    "data.incidents_json": DATA,
+    "data.incidents_atom": DATA,
+    "data.security_csv": DATA,
+    "data.security_json": DATA,
+    "tokens.page": ADMIN,
+    "tokens.revoke": ADMIN,
     "probes.page": Door(Who.ADMINISTRATOR),
     "mails.page": Door(Who.ADMINISTRATOR),
+    "mails.retry": ADMIN,
+    "recipients.page": ADMIN,
+    "recipients.remove": ADMIN,
+    "recipients.people": ADMIN,
 }
 # Every endpoint of these blueprints shows samples and nothing else.
 BLUEPRINTS: dict[str, Door] = {"graphs": READ}
@@ -96,11 +119,29 @@ def check() -> ResponseReturnValue | None:
     who = (found.change if changing else found.look) if found else None
     if who is None:
         abort(405 if found else 403)
+    if found and found.token and not changing:
+        # A program is answered as one: a status and a few words of JSON, no page and no way to the log-in form.
+        g.program = tokens.given() or "text/html" not in request.headers.get("Accept", "")
+        told = tokens.check()
+        if told.shown is Shown.RIGHT:
+            return None
+        if told.shown is not Shown.NOTHING:
+            return _no_token(told)
     if allowed(who):
         return None
     if logins.current() is not None:
         abort(403)
-    return _to_log_in()
+    return _no_token(tokens.Answer(Shown.NOTHING)) if g.get("program") else _to_log_in()
+
+
+def _no_token(told: tokens.Answer) -> ResponseReturnValue:
+    if told.shown is Shown.PAUSED:
+        return mistakes.page(429, retry=told.wait)
+    wrong = told.shown is Shown.WRONG
+    detail = _("This token opens nothing: it was revoked, or is not whole.") if wrong else ""
+    answer = current_app.make_response(mistakes.page(401, detail))
+    answer.headers["WWW-Authenticate"] = 'Bearer realm="Vigie"' + (', error="invalid_token"' if wrong else "")
+    return answer
 
 
 def _to_log_in() -> ResponseReturnValue:

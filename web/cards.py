@@ -72,12 +72,16 @@ class Reading:
         self.thresholds = [*known, *(turned(one) for one in known if one.metric == MEMORY_JUDGED)]
         self.live = incidents.live(db, host)
 
-    def cards(self) -> list[Card]:
-        """Processor, memory, then each disk, the fullest first."""
+    def lines(self) -> list[Series]:
+        """What the first screen shows: processor, memory, then each disk, the fullest first."""
         lines = [line for name in (CPU, MEMORY) for line in read.series(self.db, self.host, name)]
         disks = [line for line in read.series(self.db, self.host, DISK) if self._is_here(line)]
         disks.sort(key=lambda line: -self.latest[line.id].value)
-        found = [card for line in [*lines, *disks[:DISKS]] if (card := self.card(line))]
+        return [*lines, *disks[:DISKS]]
+
+    def cards(self) -> list[Card]:
+        """Each of them as a card."""
+        found = [card for line in self.lines() if (card := self.card(line))]
         return [card._replace(width=width) for card, width in zip(found, widths(len(found)), strict=True)]
 
     def _is_here(self, line: Series) -> bool:
@@ -89,11 +93,11 @@ class Reading:
         if sample is None:
             return None
         by = pictures.threshold(self.thresholds, line)
-        outlook = pictures.outlook_of(self.db, self.host, line, sample)
+        outlook = self.outlook(line)
         return Card(
             line.metric.name,
-            self._title(line),
-            self._state(line, sample),
+            self.title(line),
+            self.state(line, sample),
             min(sample.value, 1.0),
             self.words.value(sample.value, line.metric.unit),
             self._of(line),
@@ -128,7 +132,7 @@ class Reading:
             return None
         return Card(line.metric.name, figure.title, "", 0.0, "", "", (), figure, None)
 
-    def _state(self, line: Series, sample: Sample) -> str:
+    def state(self, line: Series, sample: Sample) -> str:
         """An open incident of the line says more than one sample: it has lasted."""
         if not self.fresh or sample.at < self.newest - max(self.recent, GONE if line.metric.name == DISK else 0):
             return "unknown"
@@ -138,7 +142,7 @@ class Reading:
                 return one.level
         return "ok"
 
-    def _title(self, line: Series) -> str:
+    def title(self, line: Series) -> str:
         _ = self.words.gettext
         if line.metric.name == CPU:
             return _("Processor")
@@ -195,3 +199,7 @@ class Reading:
             for line in read.series(self.db, self.host, MEMORY_JUDGED)
             for one in pictures.of_line(self.db, self.host, line, period.start, period.end)
         )
+
+    def outlook(self, line: Series) -> forecast.Outlook | None:
+        """When the disk of this line will be full; None for any other metric."""
+        return pictures.outlook_of(self.db, self.host, line, self.latest.get(line.id))

@@ -10,8 +10,9 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from alerts import apprise_kind
 from alerts.words import N_, Words
-from archive import backup, database, outbox, purge, read, spool
+from archive import backup, database, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
 
@@ -249,21 +250,26 @@ def _clock(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 def _mail(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
-    if not config.mail_to:
+    with database.reader(config.data) as db:
+        everybody = [one.address for one in recipients.in_force(db, config)]
+    if config.notify_urls and not apprise_kind.installed():
+        yield Finding("mend", _("VIGIE_NOTIFY_URLS is set, and the packages for it are missing"), "./run_all.sh")
+    mails = [one for one in everybody if not one.startswith(recipients.APPRISE)]
+    if not everybody:
         yield Finding(
             "mend",
-            _("nobody is mailed: VIGIE_MAIL_TO is empty"),
-            _("set it in %(path)s", path=os.path.join(config.data, "settings.env")),
+            _("nobody is mailed: there is no recipient"),
+            "./vigie recipients add name@example.org",
         )
         return
-    if not config.smtp_host and not shutil.which("sendmail", path="/usr/sbin:/usr/lib:/usr/bin"):
+    if mails and not config.smtp_host and not shutil.which("sendmail", path="/usr/sbin:/usr/lib:/usr/bin"):
         yield Finding(
             "mend",
             _("no mail server: VIGIE_SMTP_HOST is empty and there is no sendmail"),
             _("set it in %(path)s", path=os.path.join(config.data, "settings.env")),
         )
         return
-    if not config.mail_from:
+    if mails and not config.mail_from:
         yield Finding("note", _("VIGIE_MAIL_FROM is empty: strict servers refuse a sender without a domain"), "")
     if config.smtp_security == "relay":
         yield Finding(
@@ -275,19 +281,26 @@ def _mail(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         "ok",
         _(
             "mails go to %(to)s by %(host)s (./vigie mail-test sends one)",
-            to=", ".join(config.mail_to),
-            host=config.smtp_host or "sendmail",
+            to=", ".join(everybody),
+            host=", ".join(_ways(config, mails)),
         ),
         "",
     )
     with database.reader(config.data) as db:
-        mails = outbox.summary(db)
-    if mails.held:
+        left = outbox.summary(db)
+    if left.held:
         yield Finding(
-            "mend", words.ngettext("%(num)s mail is held", "%(num)s mails are held", mails.held), "./vigie mails"
+            "mend", words.ngettext("%(num)s mail is held", "%(num)s mails are held", left.held), "./vigie mails --retry"
         )
-    if mails.oldest_at is not None:
-        yield Finding("note", _("a mail has waited since %(when)s", when=words.full(mails.oldest_at)), "./vigie mails")
+    if left.oldest_at is not None:
+        yield Finding("note", _("a mail has waited since %(when)s", when=words.full(left.oldest_at)), "./vigie mails")
+
+
+def _ways(config: Settings, mails: list[str]) -> Iterator[str]:
+    if mails:
+        yield config.smtp_host or "sendmail"
+    if config.notify_urls:
+        yield "Apprise"
 
 
 def _certfr(config: Settings, words: Words, now: int) -> Iterator[Finding]:

@@ -102,11 +102,11 @@ def log_in(name: str, password: str) -> tuple[Outcome, int]:
         if device
         else [(f"account:{name.casefold()}", FREE), (f"address:{request.remote_addr}", FREE_OF_ADDRESS)]
     )
-    keys = [(_hash(who), free) for who, free in counts]
+    keys = [(counted(who), free) for who, free in counts]
     with logins.writing(data) as db:
-        wait = max(_wait(logins.attempts(db, who), free, now) for who, free in keys)
-        if wait:
-            return Outcome.PAUSED, wait
+        seconds = max(wait(logins.attempts(db, who), free, now) for who, free in keys)
+        if seconds:
+            return Outcome.PAUSED, seconds
         for who, _free in keys:
             logins.failed(db, who, now, now - FORGET)
         person = logins.person(db, name)
@@ -128,7 +128,7 @@ def log_in(name: str, password: str) -> tuple[Outcome, int]:
     return Outcome.IN, 0
 
 
-def _wait(attempts: logins.Attempts, free: int, now: int) -> int:
+def wait(attempts: logins.Attempts, free: int, now: int) -> int:
     """Seconds until the next try. A failure from the future (the clock went back) does not lengthen it."""
     if not attempts.failures or attempts.seen_at < now - FORGET or attempts.seen_at > now + LONGEST_PAUSE:
         return 0
@@ -163,6 +163,11 @@ def change_password(name: str, role: str, password: str) -> None:
     with logins.writing(store.settings().data) as db:
         logins.set_password(db, name, role, kept, store.now())
     begin(name)
+
+
+def counted(who: str) -> str:
+    """The key that the failures of an account, a browser or an address are counted by: no name stands in the table."""
+    return _hash(who)
 
 
 def _hash(text: str) -> str:

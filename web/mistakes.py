@@ -1,10 +1,11 @@
 """What went wrong, said in the site's own shell: which answer, why, what to do. A traceback goes to the log alone."""
 
+import json
 import logging
 import secrets
 import sqlite3
 
-from flask import Flask, g, make_response, render_template
+from flask import Flask, Response, g, make_response, render_template
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -17,6 +18,7 @@ log = logging.getLogger("vigie.web")
 
 TITLES = {
     400: N_("This request was not understood"),
+    401: N_("This takes a log-in or a token"),
     403: N_("This page is not yours to open"),
     404: N_("There is no such page"),
     405: N_("This address does not take that kind of request"),
@@ -27,6 +29,9 @@ TITLES = {
 }
 ADVICE = {
     400: N_("Go back, load the page again, and try once more."),
+    401: N_(
+        "An administrator makes tokens on the page “Tokens”, or by ./vigie token add NAME; send one as Authorization: Bearer."
+    ),
     403: N_("It takes the administrator’s log-in."),
     404: N_("The address may be old, or hold a slip of the pen. The pages are in the bar above."),
     405: N_("Follow the links and the forms of the pages; nothing was changed."),
@@ -46,11 +51,22 @@ def page(code: int, detail: str = "", number: str = "", retry: int = 0) -> Respo
     """An error page. `detail` is a sentence in words, shown as it is."""
     known = code if code in TITLES else 400 if code < 500 else 500
     title, advice = _(TITLES[known]), _(ADVICE[known])
-    body = render_template("error.html", code=code, title=title, detail=detail, advice=advice, number=number)
-    answer = make_response(body, code)
+    if g.get("program"):  # set by web/access.py
+        answer = problem(code, title, detail or advice, number)
+    else:
+        body = render_template("error.html", code=code, title=title, detail=detail, advice=advice, number=number)
+        answer = make_response(body, code)
     if retry:
         answer.headers["Retry-After"] = str(retry)
     return answer
+
+
+def problem(code: int, title: str, detail: str, number: str) -> Response:
+    """The same for a program (RFC 9457)."""
+    told = {"type": "about:blank", "title": title, "status": code, "detail": detail}
+    if number:
+        told["number"] = number
+    return Response(json.dumps(told, ensure_ascii=False), code, content_type="application/problem+json")
 
 
 def refused(error: HTTPException) -> ResponseReturnValue:

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 from alerts import chart, summary
 from alerts import forecast as forecasts
 from alerts.chart import Band, Forecast, Graph, Level, Line, Mark, Name, Point
@@ -24,6 +22,7 @@ from archive.incidents import Incident
 from archive.read import Sample, Series
 from archive.thresholds import Threshold
 from web.periods import Period
+from web.svg import Own, data, picture
 
 DISK = "disk_used_ratio"
 FINE = 26 * HOUR  # up to here the samples themselves are read for the sentence: 1 ms a line
@@ -68,9 +67,9 @@ class Figure(NamedTuple):
     heading: str  # ids of the headings that name it
     title: str
     summary: str
-    svgs: tuple[Markup, ...]
+    svgs: tuple[Own, ...]
     legend: tuple[tuple[str, str], ...]
-    cursor: Markup
+    cursor: Own
     rows: tuple[Row, ...]
     ranged: bool  # whether least and greatest differ from the mean anywhere
 
@@ -229,7 +228,7 @@ def figure(
     drawings = [drawing for size in sizes if (drawing := chart.draw(graph, words, size, name))]
     said = sentence(made, words, now, period)
     if not drawings:
-        return Figure(ident, name.labelled_by, title, said, (), (), Markup(""), (), False)
+        return Figure(ident, name.labelled_by, title, said, (), (), data([]), (), False)
     shown = {kind for drawing in drawings for kind in drawing.shown}
     legend = tuple((kind, words.gettext(told)) for kind, told in LEGEND.items() if kind in shown)
     told = spans(points, graph, words, now)
@@ -239,7 +238,7 @@ def figure(
         name.labelled_by,
         title,
         said,
-        tuple(Markup(drawing.svg) for drawing in drawings),  # noqa: S704 chart_filter lets nothing else through
+        tuple(picture(drawing.svg) for drawing in drawings),
         legend,
         cursor(told, graph, words, ranged=ranged),
         tuple(told) if rows else (),
@@ -283,17 +282,14 @@ def spans(points: Sequence[Point], graph: Graph, words: Words, now: int) -> list
     ]
 
 
-def cursor(rows: Sequence[Row], graph: Graph, words: Words, *, ranged: bool) -> Markup:
+def cursor(rows: Sequence[Row], graph: Graph, words: Words, *, ranged: bool) -> Own:
     """For static/chart.js: [[place from 0 to 1, when, value, range]], as JSON that may stand inside a page."""
     width = graph.end - graph.start
-    data = []
+    places = []
     for row in rows:
         place = round((row.at + graph.step / 2 - graph.start) / width, 4)
         entry: list[object] = [place, row.when, row.mean]
         if ranged and row.least != row.greatest:
             entry.append(f"{row.least} – {row.greatest}")
-        data.append(entry)
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    for bad in "<>&\u2028\u2029":
-        text = text.replace(bad, f"\\u{ord(bad):04x}")
-    return Markup(text)  # noqa: S704 nothing in it can end the element
+        places.append(entry)
+    return data(places)

@@ -6,7 +6,6 @@
 """
 
 import errno
-import logging
 import os
 import signal
 import socket
@@ -145,10 +144,10 @@ def serve(config: Settings, *, quiet: bool = False) -> None:
 
 
 def main() -> int:
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    from web import logs
     from web.secret import SecretError
+
+    logs.set_up()
 
     try:
         config = settings.load()

@@ -41,7 +41,15 @@ ROOMS = (
     (N_("Thresholds"), "thresholds.page"),
     (N_("System"), "about.page"),
 )
-SYSTEM = ("about", "probes", "mails")
+# The tabs of the last room.
+SYSTEM = (
+    (N_("System"), "about.page"),
+    (N_("Probes"), "probes.page"),
+    (N_("Mails"), "mails.page"),
+    (N_("Recipients"), "recipients.page"),
+    (N_("Data"), "data.page"),
+    (N_("Tokens"), "tokens.page"),
+)
 
 
 def shell() -> Shell:
@@ -75,7 +83,7 @@ def _favicon(told: state.State | None) -> str:
 
 def _items(told: state.State | None) -> list[Item]:
     here = (request.endpoint or "").partition(".")[0]
-    here = "about" if here in SYSTEM else here
+    here = "about" if here in {endpoint.partition(".")[0] for _label, endpoint in SYSTEM} else here
     items = []
     for label, endpoint in ROOMS:
         count = len(told.open) if told and endpoint == "incidents.page" else 0
@@ -104,4 +112,4 @@ def version() -> str:
 
 
 def install(app: Flask) -> None:
-    app.context_processor(lambda: {"shell": shell})
+    app.context_processor(lambda: {"shell": shell, "system_tabs": SYSTEM})

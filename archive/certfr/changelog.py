@@ -34,6 +34,10 @@ UNDONE = re.compile(
 )
 
 
+# "Fix CVE-2024-39884 regression": the fault came with an update, so a version before that update does not have it.
+REGRESSION = re.compile(r"\bregressions?\b", re.IGNORECASE)
+
+
 class Entry(NamedTuple):
     """One version of a changelog; `at` is None when its date cannot be read. Bullets are on one line each."""
 
@@ -57,7 +61,7 @@ class History:
         self.held = tuple(held)
         self.later = tuple(later)
         self._fixed = named(self.held)
-        self._fixed_later = named(self.later)
+        self._fixed_later = named(self.later, REGRESSION)
         for cve in undone(self.held):
             self._fixed.pop(cve, None)
 
@@ -106,12 +110,12 @@ def ids(words: str) -> list[str]:
     return found
 
 
-def named(entries: Iterable[Entry]) -> dict[str, Named]:
-    """For each id, the newest entry that names it as fixed."""
+def named(entries: Iterable[Entry], but: re.Pattern[str] | None = None) -> dict[str, Named]:
+    """For each id, the newest entry that names it as fixed; bullets with the words `but` count for nothing."""
     found: dict[str, Named] = {}
     for entry in entries:
         for bullet in entry.bullets:
-            if UNDONE.search(bullet):
+            if UNDONE.search(bullet) or (but and but.search(bullet)):
                 continue
             for cve in ids(bullet):
                 found.setdefault(cve, Named(entry.version, quote(bullet, cve), entry.at))

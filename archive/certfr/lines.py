@@ -64,6 +64,7 @@ PARENTHESES = re.compile(r"\s*\([^()]*\)")
 SPACES = re.compile(r"\s+")
 SPLIT = re.compile(r"\s*(?:,\s*et\b|,\s*ou\b|,|;|/|\bet\b|\bou\b|\band\b|\bor\b)\s*", re.I)
 BRANCH = re.compile(r"[vV]?(?P<prefix>\d[\w.-]*?)\.?[xX*]+(?:\.[xX*]+)*", re.ASCII)
+TENS = re.compile(r"[vV]?(?P<prefix>\d+\.\d+\.\d)[xX]", re.ASCII)
 # "112.0.5615.49/50", "144.0.7559.96/.97": the last number alone, for another platform.
 OTHER_LAST = re.compile(r"(?<=\d)/\.?\d+(?![\d.])")
 LINUX = re.compile(r"linux|unix|debian|ubuntu|red ?hat|rhel|centos|suse|toutes? (?:les )?plateformes", re.I)
@@ -232,7 +233,10 @@ def up_to(line: Line) -> Line:
 
 
 def branch_of(name: str) -> str:
-    """The prefix of a branch written with an x ("4.23.x", "1.1.1x", "v3.6.x"), else ""."""
+    """The prefix of a branch written with an x ("4.23.x", "v3.6.x"), else "". "2.4.6x" and "1.1.1x" keep it: the x
+    stands for a digit or a letter, with no point between."""
+    if found := TENS.fullmatch(name.strip()):
+        return found["prefix"] + "x"
     found = BRANCH.fullmatch(name.strip())
     return found["prefix"].rstrip(".") if found else ""
 

@@ -15,9 +15,9 @@ from archive.certfr.inventory import DPKG, Inventory, Package
 from archive.certfr.publication import AffectedSystem
 
 TABLE = Path(__file__).with_name("products.toml")
-TEXTS = ("name", "match", "exclude", "deb", "rpm", "deb_parts", "rpm_parts", "reference")
+TEXTS = ("name", "match", "exclude", "deb", "rpm", "deb_parts", "rpm_parts", "example")
 LISTS = ("vendors", "rebased")
-FLAGS = ("shared", "linear", "exhaustive", "related", "last_listed", "vendor_only")
+FLAGS = ("shared", "linear", "exhaustive", "related", "last_listed", "vendor_only", "maintained_only")
 # "A|B(?:c|d)" into its alternatives, which stand in order of preference.
 ALTERNATIVE = re.compile(r"(?:[^|()\\]|\\.|\((?:[^()\\]|\\.|\([^()]*\))*\))+")
 
@@ -43,7 +43,8 @@ class Product:
     related: bool
     last_listed: bool
     vendor_only: bool
-    reference: str
+    maintained_only: bool
+    example: str
 
 
 class Installed(NamedTuple):
@@ -154,7 +155,8 @@ def read(row: dict[str, object], number: int) -> Product:
             last_listed=row.get("last_listed") is True,
             related=row.get("related") is True,
             vendor_only=row.get("vendor_only") is True,
-            reference=texts["reference"],
+            maintained_only=row.get("maintained_only") is True,
+            example=texts["example"],
         )
     except re.error as error:
         raise ProductsError(f"{where}: {error}") from None

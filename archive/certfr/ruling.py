@@ -56,7 +56,7 @@ def rule(
         return by_id
     found = (
         by_id
-        or by_place(product, package, spot, history)
+        or by_place(publication, product, package, spot, history)
         or by_answer(publication, package, known)
         or inside(publication, product, package, spot, history, known, machine.inventory)
         or undecided(publication, product, package, spot, known)
@@ -100,12 +100,14 @@ def by_answer(publication: Publication, package: Package, known: Known) -> Verdi
 # --- 2. by the number -------------------------------------------------------------------------------
 
 
-def by_place(product: Product, package: Package, spot: Position, history: History | None) -> Verdict | None:
+def by_place(
+    publication: Publication, product: Product, package: Package, spot: Position, history: History | None
+) -> Verdict | None:
     """Outside the affected versions. Older than all that is named is another matter: where a vendor keeps one line
     of versions, or names its maintained branches only, an older one may well share the fault."""
     if spot.place != place.OUTSIDE or (product.related and not product.last_listed):
         return None
-    shared = product.linear or (spot.several and not product.exhaustive)
+    shared = product.linear or product.maintained_only or (spot.several and not product.exhaustive)
     if spot.why == place.OTHER_BRANCH and spot.older and shared:
         return None
     if spot.why == place.BELOW and history and spot.line and package.origin != THIRD_PARTY:
@@ -113,6 +115,9 @@ def by_place(product: Product, package: Package, spot: Position, history: Histor
             if later := history.says(upper.version, later=True):
                 words = f"changelog {package.source_name} ({later.version}): {later.words}"
                 return verdict(TO_CHECK, package, disagreement(package, spot), quoted(spot.line), words)
+    if spot.why == place.PAST and slip_possible(publication, product, package, spot, history):
+        why = reason("at_bound", upstream=package.upstream, bound=spot.bound)
+        return verdict(TO_CHECK, package, why, quoted(spot.line), f"{package.upstream} = {spot.bound}")
     arguments = {"upstream": package.upstream, "bound": spot.bound}
     sign = ">=" if spot.why == place.PAST else "<" if spot.why == place.BELOW else "not in"
     return verdict(
@@ -122,6 +127,22 @@ def by_place(product: Product, package: Package, spot: Position, history: Histor
         quoted(spot.line),
         f"{package.upstream} {sign} {spot.bound}",
     )
+
+
+def slip_possible(
+    publication: Publication, product: Product, package: Package, spot: Position, history: History | None
+) -> bool:
+    """Whether a version that is the bound itself may lack the fix all the same. "Antérieures à 4.94" stood for 4.94.2,
+    which came a year after 4.94. So a first release x.y that stands alone in its line, and that a distribution packaged,
+    clears the machine only when the package is known to be no older than the publication. What is only ever corrected by
+    whole releases (Firefox ESR 115.14) is another matter: there x.y is the correction."""
+    line = spot.line
+    if package.origin != DISTRIBUTION or product.rebased or line is None or line.branches or line.lower:
+        return False
+    if spot.bound.count(".") != 1 or versions.compare_upstream(package.upstream, spot.bound) != 0:
+        return False
+    built, published = history.installed_at if history else None, publication.first_at
+    return not (built and published and built + MARGIN >= published)
 
 
 def disagreement(package: Package, spot: Position) -> Reason:
@@ -156,7 +177,7 @@ def inside(
     if words or known.fixed:
         return words  # with some ids fixed, the rest is unknown: that is for the last step
     built, key = built_by(package, history, inventory)
-    if built and close(package, spot) and publication.first_at and built + MARGIN < publication.first_at:
+    if built and close(product, package, spot) and publication.first_at and built + MARGIN < publication.first_at:
         why = reason(key, upstream=package.upstream, day=built, published=publication.first_at)
         return verdict(AFFECTED, package, why, *proof)
     own = versions.in_branch(package.upstream, versions.series(spot.bound)) and spot.why != place.EXACT
@@ -165,10 +186,13 @@ def inside(
     return None
 
 
-def close(package: Package, spot: Position) -> bool:
+def close(product: Product, package: Package, spot: Position) -> bool:
     """Whether the line names the version's own branch or number, or a range with an end nearby. A range over many
-    years ("7.10.5 à 8.11") is upstream's caution: of an old version it says too often what came later."""
-    if not spot.explicit or spot.why != place.RANGE:
+    years ("7.10.5 à 8.11") is upstream's caution: of an old version it says too often what came later. "Antérieures à
+    9.6" alone says as much of 9.2 as a range would, where the vendor keeps one line of versions."""
+    if not spot.explicit:
+        return product.linear and near(package.upstream, spot.bound)
+    if spot.why != place.RANGE:
         return spot.explicit
     ends = [spot.bound, *([spot.line.lower.version] if spot.line and spot.line.lower else [])]
     return any(near(package.upstream, end) for end in ends)

@@ -189,6 +189,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The affected versions contradict one another; {package} {installed} is installed.",
         "Les versions affectées se contredisent ; {package} {installed} est installé.",
     ),
+    "at_bound": (
+        "{upstream} is the very version the publication names as corrected ({bound}), but this package may be older than it.",
+        "{upstream} est la version même que la publication donne pour corrigée ({bound}), mais ce paquet peut dater d’avant.",
+    ),
     "narrow": (
         "The publication names the branches {bound} only; {upstream} is older, and may well share the fault.",
         "La publication ne nomme que les branches {bound} ; {upstream} est plus ancienne et peut avoir le même défaut.",

@@ -97,9 +97,14 @@ def compare_upstream(first: str, second: str) -> int:
 
 
 def in_branch(upstream: str, prefix: str) -> bool:
-    """Whether a version is of a branch: 4.23.8 and 4.23 are of "4.23", 4.230 is not; 1.1.1w is of "1.1.1"."""
+    """Whether a version is of a branch: 4.23.8 and 4.23 are of "4.23", 4.230 is not; 1.1.1w is of "1.1.1".
+
+    A branch written with an x right behind a digit is every version that begins so: 2.4.60 is of "2.4.6x", as 2.4.6 is.
+    """
     version = upstream.strip().lower().removeprefix("v")
     prefix = prefix.strip().lower()
+    if prefix.endswith("x"):
+        return version.startswith(prefix[:-1])
     return version.startswith(prefix) and not version[len(prefix) : len(prefix) + 1].isdigit()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from archive.certfr import decide as decide_module
 from archive.certfr import judge, products
 from archive.certfr.decide import Decider, affected, decide, gravest
 from archive.certfr.inventory import Inventory, read_os_release, read_packages
@@ -201,23 +202,23 @@ def test_the_shipped_table() -> None:
     assert len({vendor for product in table.products for vendor in product.vendors}) >= 60
     assert len({product.name for product in table.products}) == len(table.products)
     for product in table.products:
-        assert product.reference == "" or re.fullmatch(r"CERTFR-20\d\d-A(VI-\d{4}|LE-\d{3})", product.reference)
+        assert product.example == "" or re.fullmatch(r"CVE-20\d\d-\d{4,}|20\d\d-\d\d-\d\d", product.example)
+    assert sum(bool(product.example) for product in table.products) >= 120
 
 
 def test_the_examples_of_the_table_name_their_product(samples: Path) -> None:
-    """Each example reference is a publication with a line that the entry takes."""
-    table = products.load()
-    wanted = {product.reference: [] for product in table.products if product.reference}
-    for found in judge.read_publications([samples / "json"], wanted):
-        from archive.certfr.lines import product_name
+    """Each example is an id, or the day, of a publication with a line that the entry takes."""
+    from archive.certfr.lines import product_name
 
-        for system in found.systems:
-            for row in system.description.splitlines():
+    table = products.load()
+    named: dict[str, set[str]] = {}
+    for found in judge.read_publications([samples / "json"]):
+        for system in decide_module.affected(found):
+            for row in decide_module.rows(system):
                 if entry := table.find(system, product_name(row)):
-                    wanted[found.reference].append(entry.name)
+                    named.setdefault(entry.name, set()).update((*found.cves, str(found.first_at)))
     for product in table.products:
-        if product.reference:
-            assert product.name in wanted[product.reference]
+        assert product.example == "" or product.example in named[product.name], product.name
 
 
 def test_one_package_for_each_source_version() -> None:

@@ -37,7 +37,7 @@ from archive.certfr.position import (
         ("Exemple version 3.2.x antérieure à 3.2.2", "Exemple", ("3.2",), None, ["3.2.2"]),
         ("Exemple versions 1.8.x et 1.9.x antérieures à 1.9.12p2", "Exemple", ("1.8", "1.9"), None, ["1.9.12p2"]),
         ("Exemple versions 1.1.1 antérieures à 1.1.1y", "Exemple", ("1.1.1",), None, ["1.1.1y"]),
-        ("Exemple versions 1.0.2x antérieures à 1.0.2zg (support payant)", "Exemple", ("1.0.2",), None, ["1.0.2zg"]),
+        ("Exemple versions 1.0.2x antérieures à 1.0.2zg (support payant)", "Exemple", ("1.0.2x",), None, ["1.0.2zg"]),
         ("Exemple versions 11.1.0 antérieures à 11.1.5", "Exemple", (), "11.1.0", ["11.1.5"]),
         ("Exemple versions 9.11.x à 9.18.x antérieures à 9.18.28", "Exemple", (), "9.11", ["9.18.28"]),
         ("Exemple versions 8.5p1 à 9.7p1 antérieures à 9.8 et 9.8p1", "Exemple", (), "8.5p1", ["9.8", "9.8p1"]),

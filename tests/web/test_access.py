@@ -66,6 +66,12 @@ def test_w03_when_closed_nothing_but_the_log_in_page_healthz_and_files_answers(
         answer = client.get(address, buffered=True)
         if access.door(endpoint) == access.Door(Who.ANYONE) or endpoint in ("login.page", "login.first_page", "static"):
             assert answer.status_code in (200, 410, 503), address
+        elif access.door(endpoint).token:  # a program is told so as programs are; a browser is led to the log-in
+            assert answer.status_code == 401, address
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer"), address
+            assert "machine" not in answer.text
+            led = client.get(address, headers={"Accept": "text/html,*/*;q=0.8"})
+            assert (led.status_code, led.headers["Location"]) == (302, "/login"), address
         else:
             assert answer.status_code == 302, address
             assert answer.headers["Location"] == "/login", address

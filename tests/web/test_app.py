@@ -83,7 +83,7 @@ def test_two_applications_share_nothing(tmp_path: object) -> None:
     assert first.application.config["SECRET_KEY"] != second.application.config["SECRET_KEY"]
 
 
-def test_it_answers_names_itself_and_ends_cleanly(server: tuple[subprocess.Popen[str], int], data: str) -> None:
+def test_w29_it_answers_names_itself_and_ends_cleanly(server: tuple[subprocess.Popen[str], int], data: str) -> None:
     process, port = server
     status, headers, body = get(port, "/")
     assert status == 200

@@ -1,12 +1,14 @@
 """What every answer says about itself."""
 
 import gzip
+import os
 import re
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from archive.settings import ROOT
 from tests.web import site
 
 PAGES = ["/", "/fragment", "/live.json", "/users", "/incidents", "/security", "/thresholds", "/about", "/healthz", "/login",
@@ -180,3 +182,10 @@ def test_w12_nothing_outside_of_static_is_served(client: FlaskClient, path: str)
     answer = client.get(path, buffered=True)
     assert answer.status_code in (301, 308, 404)
     assert "flask" not in answer.text
+
+
+def test_w12_no_file_of_static_is_a_link_out_of_it() -> None:
+    """A link in the folder would be followed, so there is none."""
+    for folder, folders, names in os.walk(os.path.join(ROOT, "static")):
+        for name in (*folders, *names):
+            assert not os.path.islink(os.path.join(folder, name)), name

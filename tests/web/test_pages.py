@@ -22,17 +22,7 @@ from web import people
 FR = Words("fr", "Europe/Paris")
 OPEN = ["/", "/users", "/users/user0", "/incidents", "/incidents/1", "/security", "/security?kind=avis", "/thresholds",
         "/thresholds/disk_used_ratio", "/about", "/login", "/graphs/"]  # fmt: skip
-ADMIN = ["/probes", "/mails", "/sessions", "/password", "/logout"]
-
-PAYLOADS = [
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "' onmouseover='alert(1)",
-    "javascript:alert(1)", "</title><script>alert(1)</script>", "</textarea><script>", "{{7*7}}", "{% raw %}", "${7*7}",
-    "<a href=javascript:alert(1)>x</a>", "<!--", "]]><script>alert(1)</script>", "&lt;script&gt;", "%3Cscript%3E", "\\u003cscript\\u003e",
-    "<iframe src=//evil>", "<style>*{display:none}</style>", "<base href=//evil>", "<meta http-equiv=refresh content=0>",
-    "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>", "`alert(1)`", "$(id)", "; rm -rf /", "| id",
-    "../../etc/passwd", "..\\..\\", "=cmd|' /C calc'!A0", "+1+1", "@SUM(1)", "-2+3", "%s%s%s%n", "%(x)s", "%%", "\x1b[31mred",
-    "\u202egnp.exe", "a" * 400, "\U0001f600", "O'Neil", '"quoted"', "a\tb", "éàç",
-]  # fmt: skip
+ADMIN = ["/probes", "/mails", "/recipients", "/sessions", "/password", "/logout"]
 
 
 @pytest.fixture(scope="module")
@@ -341,99 +331,3 @@ def test_w18_no_address_ever_fails(client: FlaskClient, path: str, rest: str, qu
                               st.text(max_size=80)))  # fmt: skip
 def test_w18_no_form_ever_fails(administrator: FlaskClient, fields: dict[str, str]) -> None:
     assert site.post(administrator, "/thresholds", {**fields, "try": "1"}).status_code in (200, 422)
-
-
-# --- hostile names ----------------------------------------------------------------------------------------------------
-
-
-def hostile(path: str) -> str:
-    """Every payload as a user, a mount, a device, a probe's text and the reason of a failed probe."""
-    site.folder(path)
-
-    def quoted(text: str) -> str:
-        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-    for step in range(20):
-        at = NOW - (19 - step) * 60
-        sections = dict(cycles.machine(at, cpu=0.97))
-        names = [quoted(payload) for payload in PAYLOADS]
-        sections["processes"] = "# TYPE user_cpu_seconds_total counter\n" + "".join(
-            f'user_cpu_seconds_total{{user="{name}"}} {step * 40 + number}\nuser_memory_bytes{{user="{name}"}} {number + 1}000000\n'
-            for number, name in enumerate(names)
-        )
-        sections["disk"] = "# WARN disk_used_ratio > 0.90\n" + "".join(
-            f'disk_used_ratio{{mount="{name}"}} 0.95\n' for name in names[:12]
-        )
-        sections["users"] = "".join(
-            f'login_info{{user="{name}",tty="{name}",from="{name}",since="{name}"}} 1\n' for name in names
-        )
-        sections["evil"] = (
-            '# HELP evil_ratio <script>alert(1)</script>\n# HELP.fr evil_ratio "><img src=x onerror=alert(1)>\n# WARN evil_ratio > 0.5\n'
-            "evil_ratio 0.9\n"
-        )
-        sections["broken"] = cycles.Failed("<script>alert(2)</script>")
-        cycles.write(path, at, sections)
-    from alerts import cycle
-
-    cycle.run(site.config(path), NOW)
-    return path
-
-
-@pytest.fixture(scope="module")
-def evil(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
-    path = hostile(str(tmp_path_factory.mktemp("evil") / "data"))
-    site.add_person(path)
-    client = site.site(path).test_client()
-    site.log_in(client)
-    return client
-
-
-_TAGS = """
-    html head meta title link script body svg symbol circle path use rect g line text
-    a header div span nav ul li main section h1 h2 h3 p form input button
-    label table thead tbody tr th td caption dl dt dd details summary pre code footer
-    time small ol strong figure fieldset legend select option defs
-"""
-KNOWN_TAGS = set(_TAGS.split())
-
-
-def test_w15_hostile_names_add_no_element_and_no_attribute(evil: FlaskClient) -> None:
-    addresses = ["/", "/fragment", "/users", "/incidents", "/incidents/1", "/thresholds", "/thresholds/disk_used_ratio", "/probes",
-                 "/about", "/graphs/", "/graphs/disk_used_ratio", "/graphs/user_memory_bytes"]  # fmt: skip
-    seen = set()
-    with evil.application.test_request_context():
-        from flask import url_for
-
-        addresses += [url_for("users.one", name=payload) for payload in PAYLOADS[:12] if "/" not in payload]
-    for address in addresses:
-        answer = evil.get(address)
-        assert answer.status_code in (200, 404), address
-        page = Page(answer.text)
-        for tag, attributes in page.elements:
-            assert tag in KNOWN_TAGS, (address, tag, attributes)
-            assert not any(name.startswith("on") or name == "style" for name in attributes), (address, tag, attributes)
-            for name in ("href", "src", "action"):
-                assert not attributes.get(name, "").strip().lower().startswith(("javascript:", "data:", "//")), (
-                    address,
-                    attributes,
-                )
-            if tag == "script":
-                assert attributes.get("src", "").startswith("/static/") or attributes.get("type") == "application/json"
-        assert "49" not in [word.strip() for word in page.words], "a template was run"
-        seen |= {payload for payload in PAYLOADS if payload in "".join(page.words)}
-    assert len(seen) > 25, "the payloads never reached a page"
-
-
-def test_w15_json_for_the_cursor_cannot_end_its_element(evil: FlaskClient) -> None:
-    for found in re.findall(
-        r'<script type="application/json"[^>]*>(.*?)</script>', evil.get("/graphs/user_memory_bytes").text, re.S
-    ):
-        json.loads(found)
-        assert "<" not in found
-
-
-def test_w15_a_failed_log_in_s_name_is_only_text(evil: FlaskClient) -> None:
-    client = evil.application.test_client()
-    for payload in PAYLOADS[:10]:
-        page = Page(site.log_in(client, payload, "x").text)
-        assert not any(tag in ("img", "iframe", "style") for tag, _attributes in page.elements)

@@ -25,6 +25,11 @@ def say(text: str) -> None:
     print(text)
 
 
+def note(text: str) -> None:
+    """A remark for a person, beside what a script reads."""
+    print(text, file=sys.stderr)
+
+
 def complain(text: str) -> None:
     print(f"vigie: {text}", file=sys.stderr)
 

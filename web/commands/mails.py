@@ -43,7 +43,7 @@ def run(argv: list[str]) -> int:
     _terminal.say(totals(summary, words, now))
     if not everybody:
         _terminal.say(_("Nobody is set to receive mails: write VIGIE_MAIL_TO in data/settings.env."))
-    return 1 if summary.held or (summary.oldest_at is not None and now - summary.oldest_at > 900) else 0
+    return 1 if summary.held or (summary.oldest_at is not None and now - summary.oldest_at > outbox.LATE) else 0
 
 
 def lines(entry: Entry, words: Words, now: int, colour: bool = False) -> list[str]:

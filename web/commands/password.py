@@ -1,4 +1,7 @@
-"""`./vigie password`: set a password, or take a person out. Who may write the data folder needs no old one."""
+"""`./vigie password`: set a password, or take a person out. Who may write the data folder needs no old one.
+
+`./vigie user` does the same by subcommands; its steps stand here.
+"""
 
 import argparse
 import getpass
@@ -21,15 +24,24 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--remove", action="store_true", help=_("take this person out; their sessions end"))
     asked = parser.parse_args(argv)
     data, now = settings.load().data, clock.now()
-    with logins.reading(data) as db:
-        people = logins.people(db)
-    administrators = [one.name for one in people if one.role == "administrator"]
+    administrators = administrators_of(data)
     name = asked.name or (administrators[0] if len(administrators) == 1 else "" if administrators else "admin")
     if not name:
         _terminal.complain(_("there are several administrators; say which: %(names)s", names=", ".join(administrators)))
         return 2
     if asked.remove:
-        return _remove(data, name, administrators)
+        return remove(data, name)
+    return put(data, name, "reader" if asked.reader else "administrator", now)
+
+
+def administrators_of(data: str) -> list[str]:
+    with logins.reading(data) as db:
+        return [one.name for one in logins.people(db) if one.role == "administrator"]
+
+
+def put(data: str, name: str, role: str, now: int) -> int:
+    """Ask for a password and keep it with this role; the person's sessions end. Returns the exit status."""
+    _ = _terminal.words().gettext
     password = _asked(_("Password of %(name)s: ", name=name), _("The same again: "))
     if password is None:
         _terminal.complain(_("The two are not the same."))
@@ -39,8 +51,7 @@ def run(argv: list[str]) -> int:
         _terminal.complain(_(mistake))
         return 1
     kept = passwords.hashed(password)
-    role = "reader" if asked.reader else "administrator"
-    if role == "reader" and administrators == [name]:
+    if role == "reader" and administrators_of(data) == [name]:
         _terminal.complain(_("%(name)s is the only administrator, and stays one", name=name))
         return 1
     with logins.writing(data) as db:
@@ -59,9 +70,10 @@ def _asked(question: str, again: str) -> str | None:
     return password if getpass.getpass(again) == password else None
 
 
-def _remove(data: str, name: str, administrators: list[str]) -> int:
+def remove(data: str, name: str) -> int:
+    """Take a person out; their sessions end. Returns the exit status."""
     _ = _terminal.words().gettext
-    if administrators == [name]:
+    if administrators_of(data) == [name]:
         _terminal.complain(_("%(name)s is the only administrator, and stays one", name=name))
         return 1
     with logins.writing(data) as db:

@@ -2,173 +2,110 @@
 
 import argparse
 import json
-import time
+import shutil
+import signal
+import sys
+import threading
+from types import FrameType
 
 from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
+from rich.live import Live
 
 from alerts.words import N_, Words
-from archive import clock, database, outbox, read, settings
-from web import people, sentences, state
-from web.commands import _terminal
+from archive import clock, database, settings
+from web import glance
+from web.commands import _screen, _terminal
 
 HELP = N_("the first screen in a terminal; exit status 0 ok, 1 warning, 2 critical, 3 unknown")
-EXIT = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3, "empty": 3}
-# Shape and word carry the state; colour only repeats it.
-SHAPES = {"ok": "✓", "warning": "▲", "critical": "⬣", "unknown": "?", "empty": "…"}
-COLOURS = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "magenta", "empty": "magenta"}
-CARDS = ("cpu_busy_seconds_total", "memory_used_ratio", "swap_used_ratio", "disk_used_ratio", "disk_inodes_used_ratio")
-RECENT = 600  # seconds: figures of users older than this are of someone who is gone
-WATCH = 5  # seconds between two looks
+UNKNOWN = glance.EXIT["unknown"]
+EVERY, LONGEST = 5, 3600  # seconds between two looks
+NARROWEST = 40
 
 
 def run(argv: list[str]) -> int:
     words = _terminal.words()
     _ = words.gettext
     parser = argparse.ArgumentParser(prog="vigie status", description=_(HELP))
-    parser.add_argument("--json", action="store_true", help=_("one JSON object, for scripts"))
-    parser.add_argument("--watch", action="store_true", help=_("look again every few seconds, until Ctrl+C"))
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help=_("one JSON object, for scripts"))
+    how.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=EVERY,
+        metavar="N",
+        help=_("look again every N seconds (5 when left out), until Ctrl+C"),
+    )
     asked = parser.parse_args(argv)
-    config = settings.load()
-    if asked.json:
-        found = _json(config)
-        print(json.dumps(found, ensure_ascii=False))
-        return EXIT[str(found["state"])]
-    console = Console(highlight=False)
-    if not asked.watch:
-        status, screen = _screen(config, words, clock.now())
-        console.print(screen)
-        return status
-    with console.screen() as alternate:
-        while True:
-            status, screen = _screen(config, words, clock.now())
-            alternate.update(screen)
-            time.sleep(WATCH)
+    try:
+        config = settings.load()
+        if asked.json:
+            found = _look(config, words)
+            print(json.dumps(glance.as_json(found), ensure_ascii=False))
+            return glance.EXIT[found.state.word]
+        if asked.watch:
+            return _watch(config, words, asked.watch)
+        found = _look(config, words)
+    except (settings.SettingsError, database.DatabaseError, OSError) as error:
+        # For whoever watches by this command: that nothing can be read is not a warning (1) but unknown (3).
+        _terminal.complain(_terminal.shown(str(error)))
+        return UNKNOWN
+    _console().print(_screen.drawn(found, words, _console().width))
+    return glance.EXIT[found.state.word]
 
 
-def _screen(config: settings.Settings, words: Words, now: int) -> tuple[int, Group]:
-    """(exit status, what to print)."""
-    _ = words.gettext
+def _seconds(text: str) -> int:
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+    if not 1 <= seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 – {LONGEST}")
+    return seconds
+
+
+def _look(config: settings.Settings, words: Words) -> glance.Glance:
     with database.reader(config.data) as db:
-        found = state.now_of(db, 1, now)
-        metrics = {metric.name: metric for metric in read.metrics(db)}
-        latest = read.latest(db, 1)
-        lines = [line for name in CARDS for line in read.series(db, 1, name)]
-        users = people.active(people.users(db, 1, max(RECENT, 3 * found.rhythm)))
-        mails = outbox.summary(db)
-        name = read.host(db, 1).name
-    blocks: list[Text | Table] = [_banner(found, name, words, now)]
-    for incident in found.open:
-        story = sentences.story(incident, metrics.get(incident.metric), words)
-        line = Text("  ")
-        line.append(f"{SHAPES[incident.level]} {story.badge_words}", style=COLOURS[incident.level])
-        line.append(f"  {_terminal.shown(story.title)}", style="bold")
-        blocks += [line, Text(f"    {sentences.span(incident, now, words)} · {story.figures}", style="dim")]
-        blocks.append(Text(f"    → {story.advice}"))
-    if found.word != "empty":
-        blocks += [Text(""), _figures(lines, latest, words, fresh=found.fresh)]
-        if users:
-            blocks += [Text(""), _users(users, words)]
-    if mails.oldest_at is not None:
-        blocks.append(
-            Text(_("A mail has waited since %(when)s: ./vigie mails", when=words.moment(mails.oldest_at, now)))
-        )
-    return EXIT[found.word], Group(*blocks)
+        return glance.take(db, 1, words, clock.now())
 
 
-def _banner(found: state.State, name: str, words: Words, now: int) -> Text:
-    _ = words.gettext
-    if found.word == "empty":
-        sentence = _("Waiting for the first figures: ./run_all.sh")
-    elif found.word == "unknown":
-        sentence = _("State unknown: no figures for %(span)s", span=words.duration(now - (found.last_at or now)))
-    elif found.word == "ok":
-        sentence = _("All is well on %(host)s", host=name)
-    else:
-        sentence = words.ngettext(
-            "%(num)s open incident on %(host)s", "%(num)s open incidents on %(host)s", len(found.open), host=name
-        )
-    line = Text(f"{SHAPES[found.word]} {_terminal.shown(sentence)}", style=COLOURS[found.word])
-    if found.last_at is not None:
-        line.append("   " + _("figures of %(clock)s", clock=words.clock(found.last_at)), style="dim")
-    return line
+def _console() -> Console:
+    """As wide as the terminal; 80 columns when piped, whatever COLUMNS says of another one."""
+    console = Console(highlight=False, emoji=False, markup=False, soft_wrap=False)
+    width = shutil.get_terminal_size((80, 24)).columns if console.is_terminal else 80
+    console.width = max(NARROWEST, width)
+    return console
 
 
-def _figures(lines: list[read.Series], latest: dict[int, read.Sample], words: Words, *, fresh: bool) -> Table:
-    """One line a figure, with a bar of 20 characters; old figures say so."""
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    for line in lines:
-        sample = latest.get(line.id)
-        if sample is None:
-            continue
-        label = words.metric_name(line.metric)
-        where = words.line_name(line)
-        full = round(min(1.0, sample.value) * 20)
-        mark = "" if fresh else words.gettext("old")
-        table.add_row(
-            _terminal.shown(f"{label} {where}".strip()),
-            "█" * full + "░" * (20 - full),
-            Text(words.value(sample.value, line.metric.unit), justify="right"),
-            mark,
-        )
-    return table
+def _watch(config: settings.Settings, words: Words, every: int) -> int:
+    """Until Ctrl+C or SIGTERM: drawn in place on the terminal's second page, so that nothing flickers or stays behind."""
+    over, status = threading.Event(), UNKNOWN
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        over.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    if not sys.stdout.isatty():
+        _terminal.complain(words.gettext("--watch needs a terminal; for a script: ./vigie status --json"))
+        return UNKNOWN
+    console = _console()
+    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as page:
+        while not over.is_set():
+            status, drawing = _once(config, words, every)
+            page.update(drawing, refresh=True)
+            # In short steps: a window that changes its size is drawn anew at once.
+            left, size = float(every), shutil.get_terminal_size()
+            while left > 0 and not over.wait(min(0.5, left)) and shutil.get_terminal_size() == size:
+                left -= 0.5
+            console.width = max(NARROWEST, shutil.get_terminal_size().columns)
+    return status
 
 
-def _users(users: list[people.User], words: Words) -> Table:
-    _ = words.gettext
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column(_("User"))
-    for title in (_("CPU"), _("RAM"), _("Processes"), _("Disk")):
-        table.add_column(title, justify="right")
-    table.add_column(_("Logged in"))
-    for user in users[:15]:
-        table.add_row(
-            _terminal.shown(user.name),
-            "—" if user.cpu is None else words.percent(user.cpu),
-            "—" if user.memory is None else words.value(user.memory, "bytes"),
-            "—" if user.processes is None else words.number(user.processes),
-            "—" if user.home is None else words.value(user.home, "bytes"),
-            _("yes") if user.sessions else "",
-        )
-    return table
-
-
-def _json(config: settings.Settings) -> dict[str, object]:
-    """The same for scripts: times in UTC seconds, values in the metric's own unit."""
-    now = clock.now()
-    with database.reader(config.data) as db:
-        found = state.now_of(db, 1, now)
-        latest = read.latest(db, 1)
-        lines = [line for name in CARDS for line in read.series(db, 1, name)]
-        users = people.active(people.users(db, 1, max(RECENT, 3 * found.rhythm)))
-        name = read.host(db, 1).name
-    return {
-        "host": name,
-        "state": found.word,
-        "since": found.since,
-        "last_at": found.last_at,
-        "rhythm": found.rhythm,
-        "incidents": [
-            {
-                "id": one.id,
-                "kind": one.kind,
-                "metric": one.metric,
-                "labels": json.loads(one.labels),
-                "level": one.level,
-                "since_at": one.since_at,
-                "value": one.last_value,
-                "peak": one.peak,
-            }
-            for one in found.open
-        ],
-        "figures": [
-            {"metric": line.metric.name, "labels": json.loads(line.labels), "at": at.at, "value": at.value}
-            for line in lines
-            if (at := latest.get(line.id))
-        ],
-        "users": [
-            {"user": one.name, "cpu": one.cpu, "memory": one.memory, "processes": one.processes, "home": one.home}
-            for one in users
-        ],
-    }
+def _once(config: settings.Settings, words: Words, every: int) -> tuple[int, Group]:
+    """(exit status, what to draw). A database that is away for a moment is said on the page, which goes on."""
+    width, height = shutil.get_terminal_size()
+    try:
+        found = _look(config, words)
+    except (database.DatabaseError, OSError) as error:
+        return UNKNOWN, _screen.failed(_terminal.shown(str(error)), words)
+    drawing = _screen.drawn(found, words, max(NARROWEST, width), height - 1)
+    foot = words.gettext("again every %(span)s · Ctrl+C ends", span=words.duration(every))
+    return glance.EXIT[found.state.word], Group(drawing, _screen.foot(foot))

@@ -1,6 +1,6 @@
 """`vigie welcome`: what run_all.sh tells a person at the end: where the page is, the first log-in, what to do next."""
 
-from archive import clock, settings
+from archive import clock, recipients, settings
 from web import first
 from web.commands import _terminal, cron
 
@@ -23,6 +23,6 @@ def run(argv: list[str]) -> int:
             _terminal.say(_("Every minute by cron: ./vigie cron install"))
     except OSError as error:
         _terminal.say(str(error))
-    if not config.mail_to:
+    if not recipients.addresses(config):
         _terminal.say(_("Mails: set VIGIE_MAIL_TO and VIGIE_SMTP_HOST in data/settings.env, then ./vigie mail-test"))
     return 0

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
-from archive import database, outbox, read, thresholds
+from alerts import sendmail
+from archive import database, outbox, persons, read, recipients, thresholds
 from archive.certfr import schedule
 from web import logins, state, store
 from web.shell import present, version
@@ -96,13 +97,20 @@ def _ways() -> list[Way]:
         return [
             Way(_("Reading CERT-FR, about once an hour"), told[True]),
             Way(_("Mails to the administrators"), told[bool(settings.smtp_host)]),
+            Way(_("Mails to the person whose doing it is"), told[persons.rule(store.db()).on]),
+            Way(_("Messages by Apprise"), told[bool(settings.notify_urls)]),
             Way(_("A sign of life after each cycle"), told[bool(settings.ping_url)]),
         ]
+    db = store.db()
     ways = [Way(_("Reading CERT-FR, about once an hour"), urlsplit(settings.certfr_url).hostname or "")]
-    if settings.smtp_host:
-        ways.append(Way(_("Mails to the administrators"), f"{settings.smtp_host}:{settings.smtp_port}"))
-    else:
-        ways.append(Way(_("Mails to the administrators"), _("not set")))
+    server = f"{settings.smtp_host}:{settings.smtp_port}" if settings.smtp_host else ""
+    if not server and recipients.in_force(db, settings):
+        server = sendmail.find()
+    ways.append(Way(_("Mails to the administrators"), server or _("not set")))
+    mailed = persons.rule(db).on and settings.users == "names"
+    ways.append(Way(_("Mails to the person whose doing it is"), server if server and mailed else _("not set")))
+    kinds = ", ".join(recipients.apprise_name(url).removeprefix(recipients.APPRISE) for url in settings.notify_urls)
+    ways.append(Way(_("Messages by Apprise"), kinds or _("not set")))
     ping = urlsplit(settings.ping_url).hostname if settings.ping_url else ""
     ways.append(Way(_("A sign of life after each cycle"), ping or _("not set")))
     return ways

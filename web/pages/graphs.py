@@ -1,35 +1,34 @@
-"""Graphs of every metric of every probe, without code: the index, one metric's page, and its figures for other programs.
+"""Graphs of every metric of every probe, without code: the index, one metric's page, its graph alone. Figures for other
+programs are in web/pages/data.py.
 
 An address that cannot be used is a 400 with a sentence; a metric that is not there, a 404. Never a 500.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, jsonify, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup
 
 from alerts import chart
-from alerts.chart import Forecast, Name, Point
+from alerts.chart import Forecast, Name
 from alerts.chart_bars import sparkline
 from alerts.chart_skin import POLICY
 from alerts.forecast import Outlook
 from alerts.words import DAY, N_, Words
-from archive import incidents, read, thresholds
+from archive import read, thresholds
 from archive.read import Metric, Sample, Series
-from web import exports, mistakes, periods, pictures
+from web import mistakes, periods, pictures
 from web.periods import Period, PeriodError
 from web.pictures import Material
 from web.store import db, host_id, now
+from web.svg import Own, picture
 from web.words import _, words
 
 bp = Blueprint("graphs", __name__)
 MOST_GRAPHS = 4  # lines drawn at once; the others are links
 MOST_EVENTS = 40
 AHEAD = ("7d", "30d", "1y", "all")
-RAW_CHUNK = DAY
 
 GROUPS = {
     "cpu": N_("Processor"), "load": N_("Load"), "memory": N_("Memory"), "pressure": N_("Waiting"),
@@ -71,7 +70,7 @@ class Entry(NamedTuple):
     url: str
     lines: str
     value: str
-    spark: Markup
+    spark: Own | None
 
 
 class Group(NamedTuple):
@@ -115,14 +114,14 @@ def _entry(metric: Metric, lines: Sequence[Series], newest: dict[int, Sample], t
     name = told.line_name(first, 40) if len(lines) > 1 else ""
     value = told.value(sample.value, metric.unit) if sample else ""
     count = told.ngettext("%(num)s line", "%(num)s lines", len(lines)) if len(lines) > 1 else ""
-    small = Markup("")
+    small = None
     if sample:
         end = sample.at + 900 - sample.at % 900
         points = read.points(db(), host_id(), first, end - DAY, end, 900)
         every = pictures.every(db(), host_id(), first, points, 900)
         full = metric.unit == "ratio" and metric.kind == "gauge"
         svg = sparkline(points, told, end - DAY, end, 900, every=every, full_scale=full)
-        small = Markup(svg or "")  # noqa: S704 chart_filter lets nothing else through
+        small = picture(svg) if svg else None
     return Entry(
         told.metric_name(metric),
         url_for("graphs.one", name=metric.name),
@@ -244,7 +243,7 @@ def _link(asked: Asked, period: Period | None) -> str:
 
 def _exports(asked: Asked) -> list[tuple[str, str]]:
     query = asked.period.query()
-    kinds = (("CSV", "graphs.csv"), ("JSON", "graphs.as_json"), ("SVG", "graphs.svg"))
+    kinds = (("CSV", "samples.csv"), ("JSON", "samples.as_json"), ("SVG", "graphs.svg"))
     return [(label, _address(asked, query, endpoint)) for label, endpoint in kinds]
 
 
@@ -281,105 +280,6 @@ def svg(name: str) -> ResponseReturnValue:
     answer = Response(drawn.svg, content_type="image/svg+xml; charset=utf-8")
     answer.headers["Content-Security-Policy"] = POLICY
     return answer
-
-
-@bp.route("/graphs/<name>.csv")
-def csv(name: str) -> ResponseReturnValue:
-    """Every line of the period: a row a span, or with `raw=1` a row a sample, streamed day by day."""
-    try:
-        asked = understood(name)
-        raw = periods.one(request.args.getlist("raw"), "raw")
-    except PeriodError as error:
-        return refused(error)
-    if asked is None:
-        return missing()
-    chosen = (asked.chosen,) if asked.chosen else asked.lines
-    period = asked.period
-    rows = exports.csv_rows((line, _samples(line, period) if raw == "1" else _points(line, period)) for line in chosen)
-    body: Iterator[str] | str = stream_with_context(rows) if raw == "1" else "".join(rows)
-    answer = Response(body, content_type="text/csv; charset=utf-8; header=present")
-    ending = period.key or f"{period.start}-{period.end}"
-    safe = asked.metric.name.replace(":", "_")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{safe}-{ending}.csv"'
-    return answer
-
-
-def _points(line: Series, period: Period) -> list[Point]:
-    return read.points(db(), host_id(), line, period.start, period.end, period.step)
-
-
-def _samples(line: Series, period: Period) -> Iterator[Point]:
-    """Every sample as a span of its own; a day at a time, so that a year needs no memory."""
-    for start in range(period.start, period.end, RAW_CHUNK):
-        end = min(start + RAW_CHUNK, period.end)
-        for sample in read.samples(db(), host_id(), line, start, end - 1):
-            yield Point(sample.at, sample.value, sample.value, sample.value, 1)
-
-
-@bp.route("/graphs/<name>.json")
-def as_json(name: str) -> ResponseReturnValue:
-    """The same as JSON, with thresholds and incidents."""
-    try:
-        asked = understood(name)
-    except PeriodError as error:
-        return refused(error)
-    if asked is None:
-        return missing()
-    metric, period = asked.metric, asked.period
-    limits = thresholds.effective(db(), host_id())
-    chosen = (asked.chosen,) if asked.chosen else asked.lines
-    return jsonify(
-        metric={
-            "name": metric.name,
-            "kind": metric.kind,
-            "unit": metric.unit,
-            "help": metric.help,
-            "probe": metric.probe,
-        },
-        period={"from": period.start, "to": period.end, "step": period.step},
-        lines=[_line_json(line, period, pictures.threshold(limits, line)) for line in chosen],
-    )
-
-
-def _line_json(line: Series, period: Period, found: thresholds.Threshold | None) -> dict[str, object]:
-    return {
-        "id": line.id,
-        "labels": json.loads(line.labels),
-        "threshold": {"above": found.above, "warning": found.warning, "critical": found.critical} if found else None,
-        "incidents": [
-            {"id": one_of.id, "level": one_of.level, "from": one_of.since_at, "to": one_of.ended_at}
-            for one_of in pictures.of_line(db(), host_id(), line, period.start, period.end)
-        ],
-        "points": [
-            {"at": p.at, "mean": p.mean, "least": p.least, "greatest": p.greatest, "samples": p.count}
-            for p in _points(line, period)
-        ],
-    }
-
-
-@bp.route("/metrics")
-def metrics() -> Response:
-    """The newest values in OpenMetrics, for Prometheus. What has not come for three of its rhythms is left out."""
-    newest, rhythm = read.latest(db(), host_id()), read.rhythm(db(), host_id())
-    probes = {probe.name: probe.every for probe in read.probes(db(), host_id())}
-    readings = []
-    for line in read.series(db(), host_id()):
-        sample = newest.get(line.id)
-        every = probes.get(line.metric.probe) or probes.get(line.label("probe")) or 1
-        if sample and now() - sample.at <= 3 * rhythm * every:
-            readings.append(exports.Reading(line.metric, json.loads(line.labels), sample.value))
-    last = read.last_cycle(db(), host_id())
-    opened = [one_of.level for one_of in incidents.live(db(), host_id()) if one_of.opened_at is not None]
-    own: list[exports.Own] = [
-        (
-            "vigie_incidents_open",
-            "Incidents that are not over",
-            [({"level": level}, float(opened.count(level))) for level in ("warning", "critical")],
-        )
-    ]
-    if last:
-        own.append(("vigie_last_cycle_timestamp_seconds", "When the newest figures were taken", [({}, float(last.at))]))
-    return Response(exports.openmetrics(readings, own), content_type=exports.OPENMETRICS)
 
 
 # --- what was asked --------------------------------------------------------------------------------------------------

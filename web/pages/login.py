@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from archive import logins as rows
 from web import first, logins, passwords, store
 from web.logins import Outcome
-from web.words import _, words
+from web.words import _, _n, words
 
 bp = Blueprint("login", __name__)
 LONGEST_NAME = 64
@@ -100,10 +100,19 @@ def password() -> ResponseReturnValue:
 
 @bp.route("/sessions", methods=["GET", "POST"])
 def sessions() -> ResponseReturnValue:
-    """Where one is logged in, each with a button that ends it."""
+    """Where one is logged in, each with a button that ends it, and one for all the others."""
     me = logins.person()
     data = store.settings().data
     if request.method == "POST":
+        if "others" in request.form:
+            with rows.writing(data) as db:
+                count = rows.end_all(db, me.person, but=me.id)
+            flash(
+                _n("%(num)s other session has ended.", "%(num)s other sessions have ended.", count)
+                if count
+                else _("There was no other session.")
+            )
+            return redirect(url_for("login.sessions"), 303)
         wanted = request.form.get("session", "")
         if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 19):
             abort(400)

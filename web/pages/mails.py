@@ -1,11 +1,12 @@
 """The ledger of mails: what was owed to whom, and what each server said."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
-from archive import outbox
+from archive import outbox, recipients
 from web import asking, store
-from web.words import _
+from web.words import _, _n
 
 bp = Blueprint("mails", __name__)
 PAGE = 50
@@ -28,9 +29,21 @@ def page() -> str:
         entries=entries,
         summary=outbox.summary(store.db()),
         older=entries[-1].notification.id if len(entries) == PAGE else None,
-        settings=store.settings(),
+        everybody=[one.address for one in recipients.in_force(store.db(), store.settings())],
         now=store.now(),
     )
+
+
+@bp.route("/mails/retry", methods=["POST"])
+def retry() -> ResponseReturnValue:
+    """Queue again what was held or refused: one mail, or all of them. The next cycle sends it."""
+    given = request.form.get("number", "")
+    if given and not (given.isascii() and given.isdigit() and len(given) < 16):
+        abort(400)
+    with store.writing() as db:
+        count = outbox.retry(db, store.now(), int(given) if given else None)
+    flash(_n("%(num)s is tried again by the next cycle.", "%(num)s are tried again by the next cycle.", count))
+    return redirect(url_for("mails.page"), 303)
 
 
 def install_words() -> dict[str, str]:

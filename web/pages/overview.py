@@ -5,9 +5,8 @@ import os
 from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
-from markupsafe import Markup
 
-from archive import database, incidents, read
+from archive import database, incidents, outbox, read
 from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
@@ -18,7 +17,7 @@ from web.pages import security
 from web.sentences import Story
 from web.shell import present
 from web.state import State
-from web.svg import rendered
+from web.svg import Own, rendered
 from web.words import _, _n, words
 
 bp = Blueprint("overview", __name__)
@@ -39,8 +38,8 @@ class Parts(NamedTuple):
     """What changes from cycle to cycle, rendered."""
 
     sentence: str
-    banner: Markup
-    rows: Markup
+    banner: Own
+    rows: Own
     tag: str
 
 
@@ -54,7 +53,7 @@ def page() -> str:
 def fragment() -> Response:
     """What changes from cycle to cycle; 304 without a body when nothing did."""
     found = parts()
-    answer = make_response(found.banner + found.rows)
+    answer = make_response(found.banner.markup + found.rows.markup)
     answer.set_etag(found.tag, weak=True)
     answer.make_conditional(request.environ)
     return answer
@@ -122,7 +121,7 @@ def told() -> dict[str, object]:
     db, host, now, speak = store.db(), store.host_id(), store.now(), words()
     found = present()
     if found.word == "empty":
-        return {"banner": banner(found, []), "state": found, "now": now}
+        return {"banner": banner(found, []), "state": found, "now": now, "mails_late": mails_late(now)}
     metrics = {one.name: one for one in read.metrics(db)}
     open_stories = [sentences.story(one, metrics.get(one.metric), speak) for one in found.open]
     closed = recently_closed(now)[:CLOSED]
@@ -142,6 +141,7 @@ def told() -> dict[str, object]:
         "state": found,
         "now": now,
         "banner": banner(found, open_stories),
+        "mails_late": mails_late(now),
         "stories": open_stories,
         "closed": closed_stories,
         "span": lambda incident: sentences.span(incident, now, speak),
@@ -157,6 +157,12 @@ def told() -> dict[str, object]:
         "people_in": sum(1 for one in everyone if one.sessions),
         "levels": {name: _(word) for name, word in sentences.LEVELS.items()},
     }
+
+
+def mails_late(now: int) -> outbox.Summary | None:
+    """The outbox, where its oldest unsent mail has waited too long; None where mails leave."""
+    found = outbox.summary(store.db())
+    return found if found.oldest_at is not None and now - found.oldest_at > outbox.LATE else None
 
 
 def recently_closed(now: int) -> list[Incident]:

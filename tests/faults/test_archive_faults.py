@@ -1,0 +1,66 @@
+"""Faults of the archive that no single module owns (D), by id."""
+
+import os
+import re
+import sqlite3
+import threading
+
+from archive import database, settings, upkeep
+from tests import cycles
+from tests.conftest import NOW
+from tests.cycles import ROOT, archive, load_all, machine
+
+
+def test_d04_a_text_that_changes_while_it_is_read_is_loaded_whole_or_set_aside(data: str) -> None:
+    """A writer that does not keep the contract: it writes over a text that waits, again and again."""
+    whole = cycles.spool_text(NOW, machine(NOW))
+    path = os.path.join(data, "spool", f"{NOW}.prom")
+    stop = threading.Event()
+
+    def scribble() -> None:
+        while not stop.is_set():
+            with open(path, "wb") as file:
+                file.write(whole[: len(whole) // 2])
+                file.flush()
+                file.write(whole[len(whole) // 2 :])
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        for _ in range(40):
+            load_all(data, NOW)
+    finally:
+        stop.set()
+        writer.join()
+    cycles.write(data, NOW, machine(NOW))
+    load_all(data, NOW)
+    with database.reader(data) as db:
+        assert db.execute("SELECT count(*) FROM cycle").fetchone() == (1,)
+        counted, said = db.execute("SELECT (SELECT count(*) FROM sample), samples FROM cycle").fetchone()
+        assert counted == said
+    assert os.listdir(os.path.join(data, "spool")) == []
+
+
+def test_d29_nothing_ever_copies_the_whole_database_to_make_it_smaller(data: str) -> None:
+    """A VACUUM needs twice the room. Upkeep gives pages back a few at a time instead, so no room is asked for."""
+    archive(data, NOW, machine(NOW))
+    said: list[str] = []
+    real = sqlite3.connect
+
+    def watched(*args: object, **more: object) -> sqlite3.Connection:
+        found: sqlite3.Connection = real(*args, **more)  # type: ignore[call-overload]
+        found.set_trace_callback(said.append)
+        return found
+
+    sqlite3.connect = watched  # type: ignore[assignment]
+    try:
+        assert upkeep.run(settings.load({"VIGIE_DATA": data}), NOW + 86_400) == []
+    finally:
+        sqlite3.connect = real
+    assert len(said) > 20
+    assert [one for one in said if re.match(r"\s*VACUUM\b", one, re.I)] == []
+    for folder, _, names in os.walk(os.path.join(ROOT, "archive")):
+        for name in names:
+            if name.endswith((".py", ".sql")):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    assert not re.search(r"execute\(\"VACUUM(?! INTO)", file.read()), name
