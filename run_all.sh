@@ -46,7 +46,7 @@ read_settings() {
   [[ -r $file ]] || return 0
   while IFS='=' read -r name value || [[ -n $name ]]; do
     case $name in
-      VIGIE_DATA | VIGIE_WEB | VIGIE_PROBES | VIGIE_LANGUAGE | VIGIE_PING_URL | VIGIE_LISTEN)
+      VIGIE_DATA | VIGIE_WEB | VIGIE_WAIT | VIGIE_PROBES | VIGIE_LANGUAGE | VIGIE_PING_URL | VIGIE_LISTEN)
         value=${value%$'\r'}
         value=${value#[\"\']}
         value=${value%[\"\']}
@@ -117,14 +117,16 @@ install_packages() {
 }
 
 set_up() {
-  mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
+  if [[ ! -d $data/spool || ! -d $data/journal || ! -d $data/probes || ! -d $data/run || ! -d $data/log || ! -d $data/quarantine ]]; then
+    mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
+  fi
   if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) ]]; then
     install_packages
   fi
   [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
     "$python cannot be run; remove .venv and run ./run_all.sh again."
   local newest=(archive/migrations/*.sql) schema=
-  [[ ! -e $data/run/schema ]] || schema=$(<"$data/run/schema")
+  [[ ! -e $data/run/schema ]] || read -r schema <"$data/run/schema" || true
   if [[ $schema != "${newest[-1]}" || ! -e $data/installed ]]; then
     step "Préparation de la base de données…" "Preparing the database…"
     [[ -e $data/installed ]] || export VIGIE_FIRST=1
@@ -215,23 +217,52 @@ detached() { # <name> <python argument>...
   setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
-judge() { # archives and judges; what cannot be recorded is mailed from memory, once an hour at most
-  local said
-  if said=$("$python" -I -S alerts/cycle.py 2>&1 9>&-); then return; fi
-  printf '%s\n' "$said" >&2
+record() { # <command>...: a step that writes
+  local said status=0
+  said=$("$@" 2>&1 9>&-) || status=$?
+  recorded "$status" "$said"
+}
+
+recorded() { # <status> <what it said>: what cannot be recorded is mailed from memory, once an hour at most
+  [[ -z $2 ]] || printf '%s\n' "$2" >&2
+  (($1)) || return 0
+  (($1 < 128)) || exit "$1" # somebody stopped it
   # To nowhere, not to a log: the disk may be full.
-  setsid "$python" -m web urgent "$said" </dev/null >/dev/null 2>&1 9>&- &
+  setsid "$python" -m web urgent "$2" </dev/null >/dev/null 2>&1 9>&- &
   exit 1
 }
 
+# The probes, in a subshell that reads the runner; then whether this cycle may wait for the next ones to be archived.
+probe() { # status 0: archive and judge now; 20: nothing has changed that anybody would have to be told
+  # shellcheck source=probes/run.sh
+  . probes/run.sh
+  ((failed == 0)) || exit 1
+  [[ ${VIGIE_WAIT:-1} == 1 ]] || exit 0
+  # Asked at every cycle: it follows the counters from one to the next.
+  if awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
+    # The settings, the database, the program: whoever changed one of them wants to see it.
+    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]; then
+    exit 20
+  fi
+  exit 0
+}
+
 cycle() {
+  local said status=0
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  probes/run.sh 9>&- || exit 1
-  step "Archivage et jugement…" "Archiving and judging…"
-  judge
-  start_due
+  # Apart from any condition, or a failure within would not end it.
+  set +e
+  said=$(set -e && probe 2>&1 9>&-)
+  status=$?
+  set -e
+  if ((status != 20)); then
+    recorded "$status" "$said"
+    step "Archivage et jugement…" "Archiving and judging…"
+    record "$python" -I -S alerts/cycle.py
+    start_due
+  fi
   start_web
   ping good
 }
@@ -250,7 +281,7 @@ main() {
   read_settings
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
-  mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
+  [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then
     mkdir -p -- "$data/run"

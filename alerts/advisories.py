@@ -6,16 +6,14 @@ An alert is told when it becomes *affected*, or is revised while it is; an avis 
 import sqlite3
 from collections.abc import Sequence
 
-from jinja2 import Environment, FileSystemLoader
-
 from alerts import owed, wording
+from alerts.mail import TEMPLATES, environment
 from alerts.words import Words
 from archive import read, recipients
 from archive.certfr import machine, offer
 from archive.certfr.machine import Kept
 from archive.certfr.verdict import reason_text
 from archive.recipients import Recipient
-from archive.settings import ROOT
 
 
 def owe(
@@ -69,7 +67,7 @@ def _owe(
 
 def worth(kept: Kept) -> bool:
     """Alerts always; an avis when there is something to do about it today."""
-    return kept.kind == "alerte" or bool(kept.offered)
+    return kept.kind == "alerte" or bool(kept.offered) or kept.reason.key == "kernel_reboot"
 
 
 def compose(
@@ -82,20 +80,21 @@ def compose(
             "revised": revised,
             "why": reason_text(kept.as_verdict(), words.language),
             "command": offer.command(kept.package) if kept.offered else "",
+            "restart": kept.reason.key == "kernel_reboot",
             "link": f"{url}/security/{kept.reference}",
         }
         for kept, revised in found
     ]
-    env = Environment(loader=FileSystemLoader(f"{ROOT}/templates"), autoescape=True)
-    words.install(env)
-    plain = env.overlay(autoescape=False)
     footer = (
         words.gettext("Source: CERT-FR / ANSSI (www.cert.ssi.gouv.fr). No finding is no guarantee."),
         words.gettext("All publications: %(url)s", url=f"{url}/security"),
     )
     sheet = {"language": words.language, "subject": subject, "host": name, "when": words.full(now), "footer": footer}
     context = {"sheet": sheet, "items": items}
-    return (
-        plain.get_template("mail/advisory.txt").render(context),
-        env.get_template("mail/advisory.html").render(context),
+    text, html = (
+        environment(words.language, words.timezone, TEMPLATES, html=kind == "html")
+        .get_template(f"mail/advisory.{kind}")
+        .render(context)
+        for kind in ("txt", "html")
     )
+    return text, html

@@ -53,13 +53,24 @@ class Comparison(NamedTuple):
     in_force: Outcome
 
 
-def compare(db: sqlite3.Connection, host: int, proposed: Threshold, now: int, days: int = DAYS) -> Comparison:
-    """The proposed threshold beside the one in force, over the same lines. `now` is UTC seconds."""
+def compare(
+    db: sqlite3.Connection, host: int, proposed: Threshold, now: int, days: int = DAYS, most: int = 0
+) -> Comparison:
+    """The proposed threshold beside the one in force, over the same lines. `now` is UTC seconds.
+
+    `most`: lines times days that may be replayed (0: no end). Where more lines reach a level the days are fewer, one at
+    least: a form must answer. The comparison's start says how many there were.
+    """
     present = thresholds.effective(db, host)
     others = [one for one in present if (one.metric, one.labels) != (proposed.metric, proposed.labels)]
-    archive = _Archive(db, host, now - days * DAY, now, _before([proposed, *present], proposed.metric))
-    lines = [line for line in read.series(db, host, proposed.metric) if _contains(line.labels, proposed.labels)]
-    outcomes = [_outcome(archive, lines, Rules(db, host, found)) for found in ([proposed, *others], present)]
+    before = _before([proposed, *present], proposed.metric)
+    archive = _Archive(db, host, now - days * DAY, now, before)
+    lines = [line for line in read.series(db, host, proposed.metric) if contains(line.labels, proposed.labels)]
+    both = [Rules(db, host, found) for found in ([proposed, *others], present)]
+    lines = [line for line in lines if any(archive.reaches(line, rules) for rules in both)]
+    if most and len(lines) * days > most:
+        archive = _Archive(db, host, now - max(1, most // len(lines)) * DAY, now, before)
+    outcomes = [_outcome(archive, lines, rules) for rules in both]
     return Comparison(archive.start, now, *outcomes)
 
 
@@ -81,6 +92,7 @@ class _Archive:
         self.db, self.host, self.start, self.end = db, host, start, end
         self.first = start - before
         self._samples: dict[int, list[Sample]] = {}
+        self._ends: dict[int, tuple[float, float] | None] = {}
         self._runs: dict[str, list[tuple[int, bool]]] = {}
         self._cycles: list[int] | None = None
 
@@ -88,6 +100,20 @@ class _Archive:
         if line.id not in self._samples:
             self._samples[line.id] = read.samples(self.db, self.host, line, self.first, self.end)
         return self._samples[line.id]
+
+    def reaches(self, line: read.Series, rules: Rules) -> bool:
+        """Whether any sample lies beyond the line's first level: the hours' rollups say it, a hundredth of the reading."""
+        rule = rules.of(line.metric.name, line.labels)
+        if rule is None:
+            return False
+        if line.id not in self._ends:
+            hours = read.points(self.db, self.host, line, self.first, self.end + 1, 3600)
+            ends = (min(hour.least for hour in hours), max(hour.greatest for hour in hours)) if hours else None
+            self._ends[line.id] = ends
+        found = self._ends[line.id]
+        if found is None:
+            return False
+        return found[1] > rule.limit.first if rule.limit.above else found[0] < rule.limit.first
 
     def line(self, metric: str, labels: str) -> list[Sample]:
         for line in read.series(self.db, self.host, metric):
@@ -121,7 +147,7 @@ def _outcome(archive: _Archive, lines: list[read.Series], rules: Rules) -> Outco
     marks: list[Mark] = []
     for line in lines:
         rule = rules.of(line.metric.name, line.labels)
-        if rule is not None:
+        if rule is not None and archive.reaches(line, rules):
             marks += _Replay(archive, line, rule, rules).run()
     shown = sorted((one for one in marks if one.end is None or one.end >= archive.start), key=lambda one: one.start)
     told = {moment.at for mark in shown for moment in mark.moments if moment.told and moment.at >= archive.start}
@@ -261,7 +287,7 @@ def _second(archive: _Archive, line: read.Series, rule: Rule, rules: Rules) -> C
     return at_time
 
 
-def _contains(labels: str, wanted: str) -> bool:
+def contains(labels: str, wanted: str) -> bool:
     import json
 
     mine = json.loads(labels)

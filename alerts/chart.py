@@ -9,11 +9,13 @@ No finite point at all: None, and the page says so in words. Never a NaN.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from alerts.chart_data import (
     CARD,
+    LANES,
     MOST,
     NARROW,
     WIDE,
@@ -27,6 +29,8 @@ from alerts.chart_data import (
     Mark,
     Name,
     Size,
+    Trial,
+    Work,
     choose_step,
     drawable,
     gaps,
@@ -43,7 +47,7 @@ from archive.read import Point
 
 __all__ = [
     "CARD", "MOST", "NARROW", "WIDE", "Band", "Drawing", "Forecast", "Gap", "Graph", "Level", "Line", "Mark", "Name",
-    "Point", "Size", "choose_step", "draw",
+    "Point", "Size", "Trial", "Work", "choose_step", "draw",
 ]  # fmt: skip
 
 
@@ -65,10 +69,58 @@ def draw(graph: Graph, words: Words, size: Size, name: Name, *, alone: tuple[str
     axis = _axis(graph, lines, forecast, size, words)
     missing = gaps(graph, lines[0])
     layers = Layers(graph, lines, forecast, missing, axis, words)
-    chart = Timeline(layers, size, top=14 if alone is None else 62)
+    lanes = LANES if graph.trials is not None else 0
+    size = size._replace(height=size.height + lanes)
+    svg = framed(layers, size, name, top=(14 if alone is None else 62) + lanes, alone=alone)
+    return Drawing(svg, tuple(layers.shown), tuple(missing))
+
+
+def framed(
+    layers: Layers, size: Size, name: Name, *, top: int, alone: tuple[str, str] | None = None, bare: bool = False
+) -> str:
+    """The layers inside pygal's frame (margins, axes, labels), which graphs of one period and one axis share."""
+    graph, axis = layers.graph, layers.axis
+    letters = max((len(tick.label) for tick in axis.ticks), default=0)
+    ticks = () if bare else time_ticks(graph.start, graph.end, size.width - letters * 7 - 40, layers.words)
+    marks = tuple((axis.share(tick.at), tick.label) for tick in axis.ticks)
+    frame = frame_of(size, graph.start, graph.end, ticks, marks, top, bare)
+    plot = Element("g")
+    layers.draw(plot, frame.left, frame.top, frame.width, frame.height)
+    root = Element(frame.root.tag, dict(frame.root.attrib))  # the frame is shared: never changed
+    root.extend(frame.root)
+    named(root, size, name, "" if bare else layers.box, alone)
+    if bare:
+        root.attrib.pop("role")
+        root.set("aria-hidden", "true")
+        root.set("focusable", "false")
+    before, _, after = tostring(root, "unicode").partition(PLACE)
+    return before + "".join(tostring(node, "unicode") for node in plot) + after
+
+
+class Frame(NamedTuple):
+    """pygal's part of a picture, cleaned; `root` holds one empty element where the layers go. Never changed."""
+
+    root: Element
+    left: int
+    top: int
+    width: float
+    height: float
+
+
+@lru_cache(maxsize=64)
+def frame_of(
+    size: Size,
+    start: int,
+    end: int,
+    ticks: tuple[Tick, ...],
+    marks: tuple[tuple[float, str], ...],
+    top: int,
+    bare: bool,
+) -> Frame:
+    """Drawing it is two thirds of a graph's time; the cards of a page and the lines of an index have the same one."""
+    chart = Timeline(size, start, end, ticks, marks, top=top, bare=bare)
     root = cleaned(chart.render_tree())  # type: ignore[no-untyped-call]
-    named(root, size, name, layers.box, alone)
-    return Drawing(tostring(root, "unicode"), tuple(layers.shown), tuple(missing))
+    return Frame(root, *chart.places[0])
 
 
 def _axis(
@@ -119,21 +171,29 @@ def named(root: Element, size: Size, name: Name, plot: str, alone: tuple[str, st
         SubElement(root, "text", {"class": kind, "x": "12", "y": str(y)}).text = text(words, size.width // 7)
 
 
+PLACE = '<line class="v-layers" />'  # where the layers go; no text can hold it: there < is &lt;
 CHART_STYLE = Style(label_font_size=12, major_label_font_size=12, font_family="sans-serif")  # type: ignore[no-untyped-call]
 
 
 class Timeline(XY):
-    """pygal finds margins, projection, axes and labels; the layers draw themselves into its plot.
+    """pygal finds margins, projection, axes and labels; where its plot begins, an empty element holds the layers' place.
 
-    Values are projected to 0..1 first, so that no magnitude of theirs reaches pygal's arithmetic. Every attribute of a
-    pygal chart goes through a slow look-up: the layers, with a thousand points, are an object of their own.
+    Values are projected to 0..1 first, so that no magnitude of theirs reaches pygal's arithmetic.
     """
 
-    def __init__(self, layers: Layers, size: Size, *, top: int, bare: bool = False) -> None:
-        self.layers = layers
-        graph, axis = layers.graph, layers.axis
-        letters = max((len(tick.label) for tick in axis.ticks), default=0)
-        ticks = () if bare else time_ticks(graph.start, graph.end, size.width - letters * 7 - 40, layers.words)
+    def __init__(
+        self,
+        size: Size,
+        start: int,
+        end: int,
+        ticks: Sequence[Tick],
+        marks: Sequence[tuple[float, str]],
+        *,
+        top: int,
+        bare: bool = False,
+    ) -> None:
+        # One entry once it is drawn. A list, for pygal forgets what is assigned while it draws.
+        self.places: list[tuple[int, int, float, float]] = []  # left, top, width, height of the plot
         super().__init__(  # type: ignore[no-untyped-call]
             width=size.width,
             height=size.height,
@@ -145,19 +205,19 @@ class Timeline(XY):
             show_x_labels=bool(ticks),
             show_y_labels=not bare,
             truncate_label=-1,
-            xrange=(graph.start, graph.end),
+            xrange=(start, end),
             # A hair above 1: pygal leaves out a label at the very top.
             range=(0.0, 1.002),
             x_labels=[{"value": tick.at, "label": tick.label} for tick in ticks],
             x_labels_major=[tick.label for tick in ticks if tick.major],
-            y_labels=[{"value": axis.share(tick.at), "label": tick.label} for tick in axis.ticks],
+            y_labels=[{"value": share, "label": label} for share, label in marks],
             margin_top=top,
             margin_right=1 if bare else 16,
             margin_bottom=1 if bare else 4,
             margin_left=1 if bare else 10,
             spacing=6,
         )
-        self.add("", [(graph.start, 0.0), (graph.end, 1.0)])  # type: ignore[no-untyped-call]
+        self.add("", [(start, 0.0), (end, 1.0)])  # type: ignore[no-untyped-call]
 
     def _set_view(self) -> None:
         # The plot begins and ends with the period: no padding, and a cursor needs no correction.
@@ -167,5 +227,6 @@ class Timeline(XY):
     def _plot(self) -> None:
         margin: Margin = self.margin_box
         view: Any = self.view
-        left, top = int(margin.left), int(margin.top)  # pygal places its plot at whole pixels
-        self.layers.draw(self.nodes["plot"], left, top, float(view.width), float(view.height))
+        # pygal places its plot at whole pixels.
+        self.places.append((int(margin.left), int(margin.top), float(view.width), float(view.height)))
+        SubElement(self.nodes["plot"], "line", {"class": "v-layers"})

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import SubElement, tostring
 
-from alerts.chart import CHART_STYLE, Name, Timeline, named
+from alerts.chart import CHART_STYLE, Name, framed, named
 from alerts.chart_data import Graph, Line, Size, sound, thinned
 from alerts.chart_filter import cleaned, text
 from alerts.chart_layers import Layers
@@ -102,10 +102,4 @@ def sparkline(
     flat = [Point(p.at, p.mean, p.mean, p.mean, p.count) for p in kept]
     axis = Axis(low, high if high > low else low + 1.0, ())
     layers = Layers(Graph("", start, end, step, [Line("", flat)], end, every), [flat], [], [], axis, words)
-    size = Size("spark", 120, 28, 0)
-    root = cleaned(Timeline(layers, size, top=2, bare=True).render_tree())  # type: ignore[no-untyped-call]
-    named(root, size, Name(), "", None)
-    root.attrib.pop("role")
-    root.set("aria-hidden", "true")
-    root.set("focusable", "false")
-    return tostring(root, "unicode")
+    return framed(layers, Size("spark", 120, 28, 0), Name(), top=2, bare=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from alerts.words import DAY, HOUR
 from archive.read import Point
 
+LANE, LANES = 26, 68  # pixels: one lane of a trial, and all of them with the room over the plot
 MOST = 370  # points a line: a year of days fits, and a pixel or two each
 STEPS = (
     60,
@@ -66,6 +67,27 @@ class Band(NamedTuple):
     kind: str
 
 
+class Gap(NamedTuple):
+    start: int
+    end: int
+
+
+class Work(NamedTuple):
+    """Planned work, during which mails waited."""
+
+    start: int
+    end: int
+
+
+class Trial(NamedTuple):
+    """What a threshold would have opened. `lane`: 0 for the proposed one, 1 for the one in force; `kind`: the worst level."""
+
+    lane: int
+    start: int
+    end: int
+    kind: str
+
+
 class Mark(NamedTuple):
     """An event: a small tick at the foot of the graph."""
 
@@ -97,6 +119,8 @@ class Graph(NamedTuple):
     levels: Sequence[Level] = ()
     incidents: Sequence[Band] = ()
     events: Sequence[Mark] = ()
+    works: Sequence[Work] = ()
+    trials: Sequence[Trial] | None = None  # None: no lanes; empty lanes say that nothing would have opened
     forecast: Forecast | None = None
     full_scale: bool = False  # a ratio's axis always ends at 100 %
 
@@ -109,11 +133,6 @@ class Name(NamedTuple):
     label: str = ""
 
 
-class Gap(NamedTuple):
-    start: int
-    end: int
-
-
 class Drawing(NamedTuple):
     """`svg`: the cleaned element as text. `shown`: what the legend explains (line, envelope, gap, incident...)."""
 
@@ -122,9 +141,9 @@ class Drawing(NamedTuple):
     gaps: tuple[Gap, ...]
 
 
-def choose_step(period: int) -> int:
-    """Seconds a point, so that `period` seconds have at most MOST of them; whole rollups wherever that is coarse."""
-    return next((step for step in STEPS if period <= step * MOST), max(STEPS[-1], -(-period // MOST // DAY) * DAY))
+def choose_step(period: int, most: int = MOST) -> int:
+    """Seconds a point, so that `period` seconds have at most `most` of them; whole rollups wherever that is coarse."""
+    return next((step for step in STEPS if period <= step * most), max(STEPS[-1], -(-period // most // DAY) * DAY))
 
 
 def drawable(*values: float) -> bool:

@@ -6,8 +6,8 @@ Each is one element with a class that says what it means; colours are the skin's
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, SubElement
 
-from alerts.chart_data import Band, Gap, Graph, runs, tolerance
-from alerts.chart_filter import number
+from alerts.chart_data import LANE, LANES, Band, Gap, Graph, Trial, runs, tolerance
+from alerts.chart_filter import number, text
 from alerts.chart_ticks import Axis
 from alerts.words import Words
 from archive.read import Point
@@ -40,6 +40,7 @@ class Layers:
         self.box = " ".join(number(v) for v in (left, top, width, height))
         for gap in self.missing:
             self.band("gap", "v-gap", gap.start, gap.end)
+        self.works()
         for band in self.graph.incidents:
             self.incident(band)
         for rank, line in enumerate(self.lines):
@@ -47,6 +48,8 @@ class Layers:
         self.future()
         self.levels()
         self.events()
+        if self.graph.trials is not None:
+            self.trials(self.graph.trials)
 
     def x(self, at: float) -> float:
         start, end = self.graph.start, self.graph.end
@@ -56,9 +59,11 @@ class Layers:
         return self.height * (1 - self.axis.share(value))
 
     def node(self, tag: str, kind: str, **attributes: float | str) -> Element:
-        return SubElement(
-            self.parent, tag, {"class": kind} | {k.replace("_", "-"): str(v) for k, v in attributes.items()}
-        )
+        told = {
+            name.replace("_", "-"): value if isinstance(value, str) else number(value)
+            for name, value in attributes.items()
+        }
+        return SubElement(self.parent, tag, {"class": kind} | told)
 
     def path(self, kind: str, parts: _Where, *, close: bool = False) -> None:
         d = "".join(_trail(part) + "Z" * close for part in parts)
@@ -82,6 +87,28 @@ class Layers:
         if sides:
             edge = "v-incident-edge" if critical else "v-warning-edge"
             self.path(edge, [[(x, 0.0), (x, self.height)] for x in sides])
+
+    def works(self) -> None:
+        for work in self.graph.works:
+            sides = self.band("work", "v-work", work.start, work.end)
+            if sides:
+                self.path("v-work-edge", [[(x, 0.0), (x, self.height)] for x in sides])
+
+    def trials(self, found: Sequence[Trial]) -> None:
+        """Two lanes above the plot: what each threshold would have opened; a triangle stands at each opening."""
+        for lane, label in enumerate(
+            (self.words.gettext("threshold proposed"), self.words.gettext("threshold in force"))
+        ):
+            foot = -LANES + (lane + 1) * LANE
+            self.node("text", "v-lane-label", x=0, y=foot - 11, text_anchor="start").text = label
+            self.path("v-lane", [[(0.0, foot), (self.width, foot)]])
+            for one in found:
+                if one.lane == lane and one.start <= self.graph.end and one.end >= self.graph.start:
+                    kind = f"v-trial v-trial-{lane} v-trial-{one.kind}"
+                    left = self.x(one.start)
+                    right = max(self.x(one.end), left + 2)
+                    self.node("rect", kind, x=left, y=foot - 5, width=right - left, height=5.0)
+                    self.path(kind, [[(left - 4, foot - 9), (left + 4, foot - 9), (left, foot - 2)]], close=True)
 
     def line_of(self, points: Sequence[Point], rank: int) -> None:
         """The mean; the first line also has its band from least to greatest."""
@@ -125,7 +152,7 @@ class Layers:
         late = now > self.width - 90
         anchor = "end" if late else "start"
         label = self.node("text", "v-now-label", x=now, y=-4, text_anchor=anchor)
-        label.text = self.words.gettext("today")
+        label.text = text(self.words.gettext("today"))
         self.shown |= {"forecast": None, "cone": None}
 
     def levels(self) -> None:
@@ -142,7 +169,7 @@ class Layers:
             kind = f"v-level-label v-level-label{extra}" if extra else "v-level-label"
             anchor, x = ("end", self.width - 6) if crowded else ("start", 6.0)
             label = self.node("text", kind, x=x, y=y - 4, text_anchor=anchor)
-            label.text = level.label
+            label.text = text(level.label)
             taken.append(y)
             self.shown["level-warning" if warning else "level"] = None
 

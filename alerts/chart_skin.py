@@ -23,6 +23,8 @@ text{font-family:"DejaVu Sans","Liberation Sans",Arial,sans-serif;font-size:12px
 .v-area{fill:#0b62b8;fill-opacity:0.12}
 .v-envelope{fill:#0b62b8;fill-opacity:0.2}
 .v-gap{fill:#56616d;fill-opacity:0.14}
+.v-work{fill:#6b4fa0;fill-opacity:0.1}
+.v-work-edge{fill:none;stroke:#6b4fa0;stroke-width:1px;stroke-dasharray:2 3}
 .v-incident{fill:#b3201f;fill-opacity:0.12}
 .v-incident-edge{fill:none;stroke:#b3201f;stroke-opacity:0.55;stroke-width:1px}
 .v-warning-band{fill:#ffc53d;fill-opacity:0.22}

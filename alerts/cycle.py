@@ -6,7 +6,8 @@
 2. Judge the new cycles, oldest first, each at its own time (alerts/minute.py): incidents and the mail owed, one
    transaction a cycle. A cycle that was archived but not judged, because something killed this step, is judged now.
 3. `data/latest.json`: the newest cycle as one JSON object; `data/run/judged`: how far the judging went.
-4. `data/run/due`: the steps that run_all.sh starts next, one a line: send, upkeep, certfr, evidence INCIDENT...
+4. `data/run/calm`, where all is well: the next cycles may wait (alerts/calm.py).
+5. `data/run/due`: the steps that run_all.sh starts next, one a line: send, upkeep, certfr, evidence INCIDENT...
 
 It prints nothing when all is well; else one line on standard error and status 1. A full disk: the reserve is freed, and
 the whole is tried once more. `latest.json`: {"host", "at", "boot", "uptime", "samples", "failed": [probe...],
@@ -22,9 +23,10 @@ import sys
 if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from alerts import calm
 from alerts.minute import Minutes
 from alerts.telling import Context
-from archive import clock, database, dues, incidents, load, outbox, read, recipients, settings
+from archive import clock, database, dues, incidents, load, outbox, pseudonyms, read, recipients, settings
 from archive.certfr import schedule
 from archive.load import Loaded
 
@@ -37,10 +39,13 @@ def run(config: settings.Settings, now: int) -> None:
     folder = os.path.join(config.data, "run")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     _write(os.path.join(folder, "due"), "")  # what was due a minute ago was started a minute ago
+    database.end_calm(config.data)
     with database.writer(config.data) as db:
         newest = read.last_cycle(db, HOST)
         last_runs = {probe.name: probe.at for probe in read.probes(db, HOST)}
         judged = _judged(folder)
+        if pseudonyms.kept(db) != config.users:
+            _settle(db, config, now)
         loaded = load.load(config.data, db, now, HOST)
         went_back = newest is not None and newest.at > now + AHEAD
         cycles = loaded if went_back else _unjudged(db, judged, loaded, now + AHEAD)
@@ -55,12 +60,24 @@ def run(config: settings.Settings, now: int) -> None:
                 minutes.judge(cycle, went_back)
             evidence = minutes.evidence
         words = due(db, now)
+        is_newest = cycles and not (newest and newest.at > cycles[-1].at)
+        if is_newest and not words and not went_back:
+            left_behind = calm.text(minutes, cycles[-1], lambda at: due(db, at), now)
+            if left_behind:
+                _write(calm.path(config.data), left_behind)
     if cycles:
         _write(os.path.join(config.data, "latest.json"), latest_json(cycles[-1]))
         _write(os.path.join(folder, "judged"), f"{max(cycles[-1].at, judged or 0)}\n")
     if evidence:
         words.append(" ".join(["evidence", *(str(ident) for ident in dict.fromkeys(evidence))]))
     _write(os.path.join(folder, "due"), "".join(f"{word}\n" for word in words))
+
+
+def _settle(db: sqlite3.Connection, config: settings.Settings, now: int) -> None:
+    """VIGIE_USERS was changed since the last minute."""
+    from archive import privacy
+
+    privacy.settle(db, config.data, config.users, now)
 
 
 def due(db: sqlite3.Connection, now: int) -> list[str]:

@@ -237,7 +237,12 @@ def name_of(db: sqlite3.Connection, one: incidents.Incident, words: Words) -> st
             if one.metric
             else words.gettext("nothing was measured")
         )
+    label = words.labels_name(one.labels, 40)
     name = cell(wording.name_of(story, words), 60)
+    if (
+        one.kind == "threshold" and name == label and story.metric
+    ):  # a mount alone says enough in a subject, not in a table
+        name = cell(f"{words.metric_name(story.metric)}, {label}", 60)
     return words.gettext("%(name)s will soon be full", name=name) if one.kind == "forecast" else name
 
 

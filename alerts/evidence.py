@@ -12,9 +12,9 @@
 Command names only. VIGIE_EVIDENCE_ARGUMENTS=1 keeps arguments too: they may hold passwords.
 """
 
-import hashlib
 import json
 import os
+import re
 import sqlite3
 import sys
 from typing import Any, NamedTuple
@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 from alerts import baseline, growth, running
 from alerts.growth import Growth
 from alerts.running import Process, Total
-from archive import clock, database, events, read, timeline
+from archive import clock, database, events, pseudonyms, read, timeline
 from archive import evidence as rows
 from archive.settings import Settings, SettingsError, load
 
 LOCK = "evidence.lock"
 EVERY = 600  # seconds: at most once a line
 DISK_SECONDS = 10.0
+_HOME = re.compile(r"^(/home/)([^/]+)")  # whose home a folder is in
 BACK = 86_400  # how far back events and changed files are looked at
 # What a machine's own bookkeeping changes all the time says nothing about an incident.
 TOLD_EVENTS = ("boot", "login", "account", "package", "backup", "purge", "restore")
@@ -123,7 +124,6 @@ def take(settings: Settings, incidents: list[int], now: int) -> list[int]:
         if not lines:
             return []
         host = lines[0].host
-        uid = read.host(db, host).uid
         logged_in = read.facts(db, host, "login_info")
     seen = running.look(settings.root, arguments=settings.evidence_arguments)
     common = Evidence(
@@ -149,7 +149,7 @@ def take(settings: Settings, incidents: list[int], now: int) -> list[int]:
             for line in lines:
                 whole = disks.get(mount_of(line), common)._replace(events=happened)
                 moment = "pending" if line.state == "pending" else "opened"
-                rows.add(db, line.incident, now, moment, to_json(nameless(whole, settings.users, uid)))
+                rows.add(db, line.incident, now, moment, to_json(nameless(whole, settings.users, settings.data)))
     return [line.incident for line in lines]
 
 
@@ -201,15 +201,14 @@ def happenings(db: sqlite3.Connection, host: int, now: int, most: int = 12) -> t
     return tuple(Happening(*event) for event in reversed(found[-most:]))
 
 
-def nameless(found: Evidence, users: str, uid: str) -> Evidence:
+def nameless(found: Evidence, users: str, data: str) -> Evidence:
     """Users' names as VIGIE_USERS wants them: as they are, as pseudonyms, or not at all."""
     if users == "names":
         return found
+    hide = pseudonyms.rule(users, data).of
 
     def name(user: str) -> str:
-        if users == "off" or not user:
-            return ""
-        return "user-" + hashlib.sha256(f"{uid}:{user}".encode()).hexdigest()[:6]
+        return hide(user) or ""
 
     def processes(those: tuple[Process, ...]) -> tuple[Process, ...]:
         return tuple(one._replace(user=name(one.user), arguments="") for one in those)
@@ -221,6 +220,9 @@ def nameless(found: Evidence, users: str, uid: str) -> Evidence:
         disk=processes(found.disk),
         users=() if off else tuple(one._replace(user=name(one.user)) for one in found.users),
         logins=() if off else tuple(one._replace(user=name(one.user), origin="") for one in found.logins),
+        grown=tuple(
+            one._replace(path=_HOME.sub(lambda path: path[1] + (name(path[2]) or "…"), one.path)) for one in found.grown
+        ),
         events=tuple(one for one in found.events if one.kind not in ("login", "account")),
     )
 

@@ -121,7 +121,9 @@ def _story(
 def _filled(db: sqlite3.Connection, host: int, story: Story, now: int) -> Story:
     """With its samples, its evidence, its forecast and what it explains."""
     first, last = story.first, story.last
-    line = next((one for one in read.series(db, host, first.metric) if one.labels == first.labels), None)
+    line = None
+    if first.incident_kind != "silent":  # its metric is a probe's name, or '' for the machine, which would be any line
+        line = next((one for one in read.series(db, host, first.metric) if one.labels == first.labels), None)
     end = min(now, last.at + 3600) if story.over else now
     if not 0 <= now - last.at < MOST_SPAN:
         end = last.at  # a mail that waited long shows its own time

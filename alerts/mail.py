@@ -12,8 +12,10 @@ import sqlite3
 import textwrap
 from collections.abc import Sequence
 from email import policy
-from email.headerregistry import Address
+from email.header import Header
+from email.headerregistry import Address, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import format_datetime
 from typing import NamedTuple
 
@@ -31,7 +33,20 @@ from archive.settings import ROOT, Settings
 
 TEMPLATES = os.path.join(ROOT, "templates")
 WIDTH = 72
-_POLICY = policy.SMTP.clone(max_line_length=78)
+
+
+class _Subject(UniqueUnstructuredHeader):
+    """Folded by `email.header`: the newer folder of Python 3.11 loses the space between two words that are encoded."""
+
+    def fold(self, *, policy: Policy) -> str:
+        charset = "us-ascii" if str(self).isascii() else "utf-8"
+        value = Header(str(self), charset, maxlinelen=76, header_name="Subject").encode(linesep=policy.linesep)
+        return f"Subject: {value}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("subject", _Subject)  # type: ignore[arg-type] # a mixin, as the registry wants it
+_POLICY = policy.SMTP.clone(max_line_length=78, header_factory=_HEADERS)
 
 
 class Part(NamedTuple):

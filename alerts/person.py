@@ -217,9 +217,9 @@ def _half(found: Burden, host: str, contact: str, words: Words, now: int) -> Hal
         _("If this is meant, there is nothing to do. If it is not, or can wait, the others will thank you for a look."),
     )  # fmt: skip
     asked = (
-        _("A question, or a need for more room? Write to %(contact)s.", contact=contact)
+        _("A question, or a special need? Write to %(contact)s.", contact=contact)
         if contact
-        else _("A question, or a need for more room? Ask the administrators of this machine.")
+        else _("A question, or a special need? Ask the administrators of this machine.")
     )
     return Half(words.language, title, paragraphs, _table(found, words), *_commands(found, words), asked)
 
@@ -253,12 +253,12 @@ def _table(found: Burden, words: Words) -> Table | None:
     rows: list[tuple[str, ...]] = []
     for one in found.processes:
         value = words.size(one.memory) if found.kind == "memory" else words.percent(one.cores)
-        rows.append((cell(one.command, 40), str(one.pid), value))
+        rows.append((cell(one.command, 40), f"pid {one.pid}", value))
     rows += [(cell(one.path, 60), words.size(one.bytes)) for one in found.grown]
     if not rows:
         return None
     title = words.gettext("What takes most of it") if found.processes else words.gettext("What grew most")
-    right = (False, True, True) if found.processes else (False, True)
+    right = (False, False, True) if found.processes else (False, True)
     return Table(title, tuple(rows), right)
 
 

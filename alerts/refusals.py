@@ -1,4 +1,4 @@
-"""What the archive refuses, in the words of its thresholds, incidents, recipients, persons and tokens: for the translators' tools."""
+"""What the archive refuses, in the words of its thresholds, incidents, planned work, recipients, persons and tokens."""
 
 from alerts.words import N_
 
@@ -25,6 +25,9 @@ REFUSALS = (
     N_("The end must come after the start."),
     N_("Say when the work ends."),
     N_("The end has passed already."),
+    N_("That is longer than %(days)s days: for good, switch the threshold off instead."),
+    N_("This planned work was changed again since: undo the newer change first."),
+    N_("This setting was changed again since: undo the newer change first."),
     N_("There is no planned work number %(number)s."),
     N_("Expected at least one day, and two different times such as 22:00 and 06:00."),
     N_("There is no incident number %(number)s."),

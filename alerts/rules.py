@@ -31,6 +31,14 @@ class Rules:
         """Whether any threshold is about this metric."""
         return metric in self._by_metric
 
+    def metrics_watched(self) -> list[str]:
+        """The metrics that any threshold is about."""
+        return list(self._by_metric)
+
+    def rules_of(self, metric: str) -> list[Rule]:
+        """Every rule about a metric, the most precise first; disabled ones too."""
+        return [rule for _, rule in self._by_metric.get(metric, [])]
+
     def of(self, metric: str, labels: str) -> Rule | None:
         """The rule for one line, or None; a threshold that is off gives None for its lines."""
         key = (metric, labels)

@@ -13,9 +13,9 @@ DEADLINE = 60.0
 _FOR_GOOD = (67, 68, 77)
 
 
-def find(places: Sequence[str] = PLACES) -> str:
-    """The program's path, or ''."""
-    return next((path for path in places if os.access(path, os.X_OK)), "")
+def find(places: Sequence[str] = ()) -> str:
+    """The program's path, or ''. `places`: where to look, instead of PLACES."""
+    return next((path for path in places or PLACES if os.access(path, os.X_OK)), "")
 
 
 class Sendmail:

@@ -215,7 +215,11 @@ def _above(story: Story) -> bool:
 def _paragraphs(story: Story, words: Words, now: int) -> Iterable[Paragraph]:
     if story.forecast:
         yield Paragraph(words.gettext("Forecast"), outlook_text(story.forecast, words, now))
-    if not story.over:
+    first = story.first
+    # The machine's silence is told when it is over: only then is somebody there to look for why.
+    unexplained = first.incident_kind == "silent" and not first.metric and story.began
+    unexplained = unexplained and not any(one.detail == "rebooted" for one in story.told)
+    if not story.over or unexplained:
         yield Paragraph(words.gettext("What to do"), advice(story.first.incident_kind, story.first.metric, words))
 
 

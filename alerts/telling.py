@@ -14,9 +14,10 @@ import sqlite3
 from typing import NamedTuple
 
 from alerts import causes, judge, reminders
-from archive import database, incidents
-from archive.incidents import Incident, Silence
+from archive import database, incidents, silences
+from archive.incidents import Incident
 from archive.recipients import Recipient
+from archive.silences import Silence
 
 JUDGED = ("threshold", "silent", "forecast")  # the kinds of incidents that the minute's step looks after
 QUIET = "quiet"  # the detail of an escalation that was told a short while ago already
@@ -194,7 +195,7 @@ class Telling:
     def _in_window(self, incident: Incident) -> bool:
         context = self.context
         if self._silences is None:
-            self._silences = incidents.silences(self.db, context.host, self.at)
+            self._silences = silences.silences(self.db, context.host, self.at)
         if not self._silences:
             return False
         from alerts import windows

@@ -12,14 +12,17 @@ import re
 import sys
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale
 from babel.dates import format_date, format_skeleton
 from babel.numbers import get_decimal_symbol, get_group_symbol
-from jinja2 import Environment
 
 from archive.read import Metric, Series
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TRANSLATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "translations")
 DOMAIN = "vigie"
@@ -67,7 +70,7 @@ class Words:
             return found.replace("%(num)s", self.number(number))
         return found % {"num": self.number(number), **values}
 
-    def install(self, env: Environment) -> None:
+    def install(self, env: "Environment") -> None:
         """Make `_`, `ngettext`, `{% trans %}` and `words` of a Jinja environment speak this language.
 
         In a template a bare % is always written %%.

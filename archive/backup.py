@@ -59,7 +59,7 @@ def make(data: str, folder: str, now: int) -> Backup:
         try:
             _clear(folder)
             _room(data, folder)
-            while os.path.lexists(final := os.path.join(folder, _name(now))):
+            while os.path.lexists(final := os.path.join(folder, name(now))):
                 now += 1
             _copy(data, final)
         except (OSError, sqlite3.Error) as error:
@@ -68,7 +68,8 @@ def make(data: str, folder: str, now: int) -> Backup:
     return Backup(final, now, os.path.getsize(final), "")
 
 
-def _name(now: int) -> str:
+def name(now: int) -> str:
+    """The file name of a backup made at this second."""
     return time.strftime("vigie-%Y%m%dT%H%M%SZ.db", time.gmtime(now))
 
 
@@ -237,15 +238,20 @@ def restore(data: str, path: str, now: int) -> str:
 def _put_beside(path: str, aside: str) -> None:
     for leftover in (aside, f"{aside}-wal", f"{aside}-shm", f"{aside}-journal"):
         _remove(leftover)
-    os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    shutil.copyfile(path, aside)
-    _check_sum(aside, path)
+    copied(path, aside)
     db = sqlite3.connect(aside, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode=WAL")
     finally:
         db.close()
     database.sync(aside)
+
+
+def copied(path: str, aside: str) -> None:
+    """A backup's bytes in a new file of ours, compared with its SHA-256. `aside` must not be there."""
+    os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    shutil.copyfile(path, aside)
+    _check_sum(aside, path)
 
 
 def _new_folder(parent: str, now: int) -> str:

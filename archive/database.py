@@ -27,6 +27,7 @@ NAME = "vigie.db"
 LOCK = "lock"
 # Made once beside the database: from then on a missing or empty database is a loss, never a first run.
 MARK = "installed"
+CALM = "calm"  # in run/: while it stands, texts may wait in the spool (alerts/calm.py)
 RESERVE = "reserve"
 RESERVE_BYTES = 8 << 20
 
@@ -53,12 +54,14 @@ class Newer(DatabaseError):
 
 @contextmanager
 def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
-    """Hold `data/lock`. Waits up to `wait` seconds, then raises Busy.
+    """Hold `data/lock`. Waits up to `wait` seconds, then raises Busy. Whoever holds it may change what is judged, so the
+    next cycle is judged at once.
 
     After locking, the file must still be the one at the path: a lock file removed and made anew would let two in.
     """
     path = os.path.join(data, name)
-    deadline = time.monotonic() + wait
+    began = time.monotonic()
+    deadline = began + wait
     while True:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -80,11 +83,28 @@ def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
         os.close(fd)
         if time.monotonic() >= deadline:
             raise Busy(f"{path}: another step of Vigie is writing; this one leaves its work for the next cycle")
-        time.sleep(0.02)
+        time.sleep(_until_next_try(time.monotonic() - began))
     try:
+        if name == LOCK:
+            end_calm(data)
         yield
     finally:
         os.close(fd)
+
+
+def _until_next_try(waited: float) -> float:
+    """Seconds to sleep. Who has waited longer asks more often, so that nobody is overtaken for long: asking is fair to
+    none by itself, and a queue of the kernel's (a blocking flock) knows no deadline without a signal or a thread.
+    """
+    return min(0.02, max(0.0005, 0.0001 / (waited + 0.001)))
+
+
+def end_calm(data: str) -> None:
+    """Let the next cycle be archived and judged at once."""
+    try:
+        os.unlink(os.path.join(data, "run", CALM))
+    except OSError:
+        return  # it was not there
 
 
 def _check_private(path: str, found: os.stat_result) -> None:
@@ -125,7 +145,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def reader(data: str) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write. One consistent picture: the whole block is one read transaction."""
+    """A connection that cannot write. One consistent picture: the whole block is one read transaction.
+
+    Texts that were left waiting because all was calm are archived first: no reader sees less than there is.
+    """
+    if os.path.exists(os.path.join(data, "run", CALM)):
+        from archive import waiting
+
+        waiting.load(data)
     still = _print_of(data) if _must_not_touch(data) else None
     db = _open(data, "ro" if still is None else "ro&immutable=1")
     try:

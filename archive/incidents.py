@@ -1,10 +1,9 @@
-"""Incidents, their transitions, and planned work, as rows.
+"""Incidents and their transitions, as rows.
 
 A row is never removed here and its number never used twice: a breach that did not last (never opened) stays as a
 resolved row without `opened_at`, and the next brief breach of that line takes the same row again. Times are UTC seconds.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,22 +60,6 @@ class Transition(NamedTuple):
     detail: str
 
 
-class Silence(NamedTuple):
-    """Planned work: from `from_at` to `to_at` (0: without end); a weekly one only within its hours of that span."""
-
-    id: int
-    host: int
-    metric: str  # '' for all
-    labels: str  # what a line's labels must contain
-    from_at: int
-    to_at: int
-    weekly: str  # '' or JSON {"days": [0..6, 0 is Monday], "from": "22:00", "to": "06:00"}, local time
-    reason: str
-    made_at: int
-    made_by: str
-    ended_at: int | None
-
-
 _COLUMNS = ", ".join(Incident._fields)
 
 
@@ -114,6 +97,18 @@ def of_line(db: sqlite3.Connection, host: int, kind: str, metric: str, labels: s
         for opened in ("NOT NULL", "NULL")
     ]
     return [Incident(*row) for row in found if row]
+
+
+def of_span(
+    db: sqlite3.Connection, host: int, metric: str, labels: str, kinds: Sequence[str], start: int, end: int
+) -> list[Incident]:
+    """Incidents of one line, of these kinds, that opened and touch [start, end); the oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM incident WHERE host=? AND metric=? AND labels=? AND opened_at IS NOT NULL"
+        " AND since_at < ? AND (ended_at IS NULL OR ended_at > ?) ORDER BY since_at, id",
+        (host, metric, labels, end, start),
+    )
+    return [found for row in rows if (found := Incident(*row)).kind in kinds]
 
 
 def transitions(db: sqlite3.Connection, incident: int) -> list[Transition]:
@@ -249,70 +244,6 @@ def acknowledge(db: sqlite3.Connection, ident: int, by: str, reason: str, now: i
         update(db, done)
         add_transition(db, ident, now, "acknowledged", incident.level, incident.last_value, f"{by}: {reason}")
     return done
-
-
-def silences(db: sqlite3.Connection, host: int, now: int) -> list[Silence]:
-    """Planned work that is not over at `now`, by its start."""
-    rows = db.execute(
-        "SELECT id, host, metric, labels, from_at, to_at, weekly, reason, made_at, made_by, ended_at FROM silence"
-        " WHERE host IN (0, ?) AND (to_at = 0 OR to_at > ?) AND (ended_at IS NULL OR ended_at > ?) ORDER BY from_at, id",
-        (host, now, now),
-    )
-    return [Silence(*row) for row in rows]
-
-
-def plan(db: sqlite3.Connection, silence: Silence, by: str, now: int) -> int:
-    """Keep planned work; its number. Raises IncidentError that names the field."""
-    if silence.to_at and silence.to_at <= silence.from_at:
-        raise IncidentError("to_at", "The end must come after the start.")
-    if not silence.to_at and not silence.weekly:
-        raise IncidentError("to_at", "Say when the work ends.")
-    if silence.to_at and not silence.weekly and silence.to_at <= now:
-        raise IncidentError("to_at", "The end has passed already.")
-    _check_weekly(silence.weekly)
-    with _whole(db):
-        row = db.execute(
-            "INSERT INTO silence (host, metric, labels, from_at, to_at, weekly, reason, made_at, made_by, ended_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) RETURNING id",
-            (
-                silence.host, silence.metric, silence.labels or "{}", silence.from_at, silence.to_at, silence.weekly,
-                silence.reason.strip()[:500], now, by,
-            ),
-        ).fetchone()  # fmt: skip
-    return int(row[0])
-
-
-def end_plan(db: sqlite3.Connection, ident: int, now: int) -> None:
-    """The work is over early: what was postponed is told by the next cycle, if it is still so."""
-    with _whole(db):
-        done = db.execute("UPDATE silence SET ended_at=? WHERE id=? AND ended_at IS NULL", (now, ident)).rowcount
-    if not done:
-        raise IncidentError("silence", "There is no planned work number %(number)s.", number=ident)
-
-
-def weekly_json(days: Sequence[int], start: str, end: str) -> str:
-    """The stored form of a weekly window. Days: 0 is Monday; times HH:MM, local; an end before the start is the next day."""
-    return json.dumps({"days": sorted(set(days)), "from": start, "to": end}, separators=(",", ":"))
-
-
-def _check_weekly(weekly: str) -> None:
-    if not weekly:
-        return
-    try:
-        found = json.loads(weekly)
-        days, spans = found["days"], (found["from"], found["to"])
-        good = days and all(isinstance(day, int) and 0 <= day <= 6 for day in days)
-        good = good and spans[0] != spans[1] and all(_is_time(text) for text in spans)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        good = False
-    if not good:
-        raise IncidentError("weekly", "Expected at least one day, and two different times such as 22:00 and 06:00.")
-
-
-def _is_time(text: str) -> bool:
-    hours, colon, minutes = text.partition(":")
-    whole = len(text) == 5 and bool(colon) and (hours + minutes).isascii() and (hours + minutes).isdigit()
-    return whole and int(hours) < 24 and int(minutes) < 60
 
 
 @contextmanager

@@ -10,7 +10,7 @@
 import os
 import sqlite3
 
-from archive import database, events, rollup, spool
+from archive import database, events, pseudonyms, rollup, spool
 from archive.loading import Loaded, Loading, labels_json
 
 __all__ = ["Loaded", "Loading", "labels_json", "load"]
@@ -23,6 +23,7 @@ def load(data: str, db: sqlite3.Connection, now: int, host: int = 1) -> list[Loa
     (another owner, a full disk) stays in the spool for the next time, and an event says so once.
     """
     loaded = []
+    people = pseudonyms.of(db)
     for name in spool.waiting(data):
         path = os.path.join(data, "spool", name)
         try:
@@ -44,6 +45,8 @@ def load(data: str, db: sqlite3.Connection, now: int, host: int = 1) -> list[Loa
         if done:
             loaded.append(done)
         try:
+            if people:
+                pseudonyms.cover(path, people)
             spool.to_journal(data, name, cycle.at)
         except (spool.SpoolError, OSError) as error:
             _stays(db, path, error, host)  # archived all the same; loaded again, it changes nothing

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from archive import events, spool, text, units
+from archive import events, past, pseudonyms, spool, text, units
 from archive.text import Labels
 
 BOOT = "boot"
@@ -58,6 +58,7 @@ class Loading:
         self.fact_owner: dict[str, str] = {}  # the probe that said this fact in this cycle
         self.reading = ""  # the probe whose section is being read
         self.refused = 0  # its samples that would make too many series
+        self.people = pseudonyms.of(db)
 
     def run(self) -> Loaded | None:
         """The rows of this cycle; None when it was loaded before."""
@@ -111,7 +112,7 @@ class Loading:
         at = self.cycle.at
         while row := self.db.execute(
             "SELECT boot, uptime FROM cycle WHERE host=? AND at=?", (self.host, at)
-        ).fetchone():
+        ).fetchone() or past.at_second(self.db, self.host, at):
             if (row[0], row[1]) == (self.cycle.boot, self.cycle.uptime):
                 return False
             at += 1
@@ -137,7 +138,7 @@ class Loading:
             return
         seen = self.db.execute(
             "SELECT 1 FROM cycle WHERE host=? AND boot=? LIMIT 1", (self.host, self.cycle.boot)
-        ).fetchone()
+        ).fetchone() or past.knows(self.db, self.host, self.cycle.boot)
         self.newest = self.cycle.at > last["at"] or not seen
         if not seen:
             events.add(self.db, self.host, self.cycle.at - int(self.cycle.uptime), BOOT, "", "")
@@ -162,11 +163,13 @@ class Loading:
         if section.status != "ok":
             return None, section.reason or "failed"
         try:
-            parsed = text.parse(section.text)
+            parsed = pseudonyms.applied(text.parse(section.text), self.people)
             for metric in parsed.metrics.values():
                 self.check(metric)
         except text.TextError as error:
-            return None, f"its text was refused: {error}"
+            # An error quotes the line, and the line may name somebody.
+            told = str(error).partition(":")[0] if self.people else str(error)
+            return None, f"its text was refused: {told}"
         return parsed, ""
 
     def check(self, metric: text.Metric) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytz
 
-from archive import database, load, pack, purge, rollup, text, units
+from archive import database, load, pack, pseudonyms, purge, rollup, text, units
 
 PARIS = pytz.timezone("Europe/Paris")
 DAY = 86_400
@@ -122,6 +122,7 @@ class _Writer:
 
     def __init__(self, db: sqlite3.Connection, host: int) -> None:
         self.db, self.host = db, host
+        self._people = pseudonyms.of(db)
         self.new = self.known = 0
         self.hours: set[int] = set()
         self._taken: set[tuple[str, int]] = set()
@@ -129,6 +130,9 @@ class _Writer:
         self._packed: dict[tuple[int, int], frozenset[int]] = {}  # (series, day) -> times
 
     def add(self, row: Row) -> None:
+        labels = pseudonyms.labels((("user", row.user),), self._people) if self._people else (("user", row.user),)
+        if labels is None:  # VIGIE_USERS=off
+            return
         at = row.at
         while (row.user, at) in self._taken:
             at += 1
@@ -141,7 +145,7 @@ class _Writer:
             stored = None if value is None else units.to_stored(value, metric.unit)
             if stored is None:
                 continue
-            series = self._series(metric, load.labels_json((("user", row.user),)), at)
+            series = self._series(metric, load.labels_json(labels), at)
             done = 0
             if at not in self._packed_times(series, at - at % DAY):
                 done = self.db.execute(

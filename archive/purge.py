@@ -8,9 +8,10 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from archive import database, events, read, rollup
+from archive import database, events, pack, past, read, rolled, rollup
 
 DAY = 86_400
 DEFAULT_RETENTION = 400
@@ -19,7 +20,9 @@ FINE_ROLLUPS = 40 * DAY  # 5-minute rollups are kept this long; hours for as lon
 AGREE = 3600  # seconds the clock may be ahead of the newest sample
 TRUSTED_AFTER = DAY  # seconds of uptime that must agree with the clock
 TRUSTED_DAYS = 3  # or, where the machine never runs that long: so many days of the last week with cycles
+KEPT_PAGES, GIVEN_PAGES = 256, 512  # of 4 KB: free ones that stay in the file, and most that one slice gives back
 MOST_DAYS = 2  # days' worth that one run removes
+ALLOWED = "purge_allowed"  # a setting: UTC seconds
 
 
 class Purge(NamedTuple):
@@ -93,21 +96,58 @@ def purge(db: sqlite3.Connection, host: int, now: int, *, confirmed: bool = Fals
         samples, packed, more = samples + removed.samples, packed + removed.packed, removed.more
     with database.transaction(db):
         finish(db, host, cut, now, samples + packed)
-    give_back(db)
+    while give_back(db):
+        pass
     return Purge(samples, packed, "")
 
 
 def edge(db: sqlite3.Connection, host: int, now: int, *, confirmed: bool = False) -> int:
-    """Everything before this time may go: the retention's limit, but at most two days' worth at a time."""
-    cut = (now - retention_days(db) * DAY) // DAY * DAY
+    """Everything before this time may go: the retention's limit, but at most two days' worth at a time.
+
+    More goes at once where somebody was shown what, and said yes (`allow`): up to the limit that was shown, no further.
+    """
+    cut = kept_from(retention_days(db), now)
     oldest = _oldest(db, host)
     if confirmed or oldest is None:
         return cut
-    return min(cut, oldest // DAY * DAY + MOST_DAYS * DAY)
+    return min(cut, max(oldest // DAY * DAY + MOST_DAYS * DAY, allowed(db)))
 
 
-def step(db: sqlite3.Connection, host: int, cut: int, now: int, batch: int = 20_000) -> Removed:
-    """One batch of what lies before `cut`, within the caller's transaction: samples first, then the rest."""
+def kept_from(days: int, now: int) -> int:
+    """The first time that a retention of so many days keeps: 00:00 UTC of a day."""
+    return (now - days * DAY) // DAY * DAY
+
+
+def allow(db: sqlite3.Connection, cut: int, by: str, now: int) -> None:
+    """Everything before `cut` may go at once; 0 takes that back. Within the caller's transaction."""
+    remember(db, ALLOWED, str(cut), by, now)
+
+
+def allowed(db: sqlite3.Connection) -> int:
+    """The time before which everything may go at once; 0 for none."""
+    said = read.setting(db, ALLOWED)
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 12 else 0
+
+
+def remember(db: sqlite3.Connection, name: str, value: str, by: str, now: int) -> None:
+    """A row of `setting`, within the caller's transaction."""
+    db.execute(
+        "INSERT INTO setting VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET value=excluded.value,"
+        " updated_at=excluded.updated_at, updated_by=excluded.updated_by",
+        (name, value, now, by),
+    )
+
+
+def step(
+    db: sqlite3.Connection,
+    host: int,
+    cut: int,
+    now: int,
+    batch: int = 20_000,
+    spent: Callable[[], bool] = lambda: False,
+) -> Removed:
+    """One batch of what lies before `cut`, within the caller's transaction: samples first, then the rest. It ends early
+    when `spent` says so, but not before something is gone."""
     fine = rollup.forget_fine(db, host, now - FINE_ROLLUPS, now)
     last = db.execute(
         "SELECT at FROM sample WHERE host=? AND at < ? ORDER BY at LIMIT 1 OFFSET ?", (host, cut, batch)
@@ -116,6 +156,11 @@ def step(db: sqlite3.Connection, host: int, cut: int, now: int, batch: int = 20_
     samples = db.execute("DELETE FROM sample WHERE host=? AND at < ?", (host, before)).rowcount
     if last:
         return Removed(samples, 0, True)
+    lines = [row[0] for row in db.execute("SELECT id FROM series WHERE host=?", (host,))]
+    for series in lines:
+        while pack.unpack_stretch(db, host, series, cut):
+            if spent():
+                return Removed(samples, 0, True)
     packed = db.execute(
         "DELETE FROM packed WHERE rowid IN (SELECT rowid FROM packed WHERE host=? AND day + ? <= ? LIMIT ?)",
         (host, DAY, cut, max(1, batch // 20)),
@@ -124,14 +169,16 @@ def step(db: sqlite3.Connection, host: int, cut: int, now: int, batch: int = 20_
         return Removed(samples, packed, True)
     left = batch
     # By series: the key begins with it, so each of these reads only what it removes.
-    for (series,) in db.execute("SELECT id FROM series WHERE host=?", (host,)).fetchall():
-        for span, limit in ((rollup.FINE, max(cut, fine)), (rollup.HOUR, cut)):
-            left -= db.execute(
+    for series in lines:
+        for span, limit in ((rollup.FINE, max(cut, fine)), (rollup.HOUR, cut), (rollup.DAY, cut)):
+            removed = rolled.purge(db, host, series, span, limit)
+            removed += db.execute(
                 "DELETE FROM rollup WHERE (host, series, step, at) IN (SELECT host, series, step, at FROM rollup"
                 " WHERE host=? AND series=? AND step=? AND at < ? LIMIT ?)",
                 (host, series, span, limit, left),
             ).rowcount
-            if left <= 0:
+            left -= removed
+            if left <= 0 or (removed and spent()):
                 return Removed(samples, packed, True)
     return Removed(samples, packed, False)
 
@@ -140,6 +187,7 @@ def finish(db: sqlite3.Connection, host: int, cut: int, now: int, removed: int) 
     """The small tables, and lines of which nothing is left; within the caller's transaction."""
     for table, key in (("cycle", "at"), ("event", "at"), ("fact", "gone_at")):
         db.execute(f"DELETE FROM {table} WHERE host=? AND {key} < ?", (host, cut))
+    past.purge(db, host, cut)
     present = {row[0] for row in db.execute("SELECT DISTINCT series FROM sample WHERE host=?", (host,))}
     for series, first_at in db.execute("SELECT id, first_at FROM series WHERE host=?", (host,)).fetchall():
         if series not in present and first_at < cut and not _kept(db, host, series):
@@ -148,16 +196,25 @@ def finish(db: sqlite3.Connection, host: int, cut: int, now: int, removed: int) 
         events.add(db, host, now, "purge", "", f"{removed}")
 
 
-def give_back(db: sqlite3.Connection) -> None:
-    """Free pages back to the disk, 8 MB at most; outside a transaction."""
+def give_back(db: sqlite3.Connection) -> bool:
+    """Free pages back to the disk, 2 MB at most; outside a transaction. True when there are more worth giving.
+
+    What the next days' rows will fill again stays in the file.
+    """
+    free = int(db.execute("PRAGMA freelist_count").fetchone()[0]) - KEPT_PAGES
+    if free <= 0:
+        return False
     # A script is stepped to its end; execute() would stop after the first page.
-    db.executescript("PRAGMA incremental_vacuum(2000)")
+    db.executescript(f"PRAGMA incremental_vacuum({min(free, GIVEN_PAGES)})")
+    return free > GIVEN_PAGES
 
 
 def _kept(db: sqlite3.Connection, host: int, series: int) -> bool:
     """Whether anything still speaks of a line. An incident keeps it: its id must not pass to another."""
     row = db.execute(
         "SELECT 1 FROM packed WHERE host=?1 AND series=?2 UNION ALL SELECT 1 FROM rollup WHERE host=?1 AND series=?2"
+        " UNION ALL SELECT 1 FROM packed_long WHERE host=?1 AND series=?2"
+        " UNION ALL SELECT 1 FROM rolled WHERE host=?1 AND series=?2"
         " UNION ALL SELECT 1 FROM incident WHERE series=?2 LIMIT 1",
         (host, series),
     ).fetchone()
@@ -166,19 +223,25 @@ def _kept(db: sqlite3.Connection, host: int, series: int) -> bool:
 
 def preview(db: sqlite3.Connection, host: int, days: int, now: int) -> tuple[int, int]:
     """(samples, bytes) that a retention of `days` would remove, for the form. Bytes are an estimate from the blobs."""
-    cut = (now - days * DAY) // DAY * DAY
+    cut = kept_from(days, now)
     plain = db.execute("SELECT count(*) FROM sample WHERE host=? AND at < ?", (host, cut)).fetchone()[0]
     packed, size = db.execute(
         "SELECT coalesce(sum(count), 0), coalesce(sum(length(data)), 0) FROM packed WHERE host=? AND day < ?",
         (host, cut - DAY + 1),
     ).fetchone()
+    for at, count, bytes_ in db.execute(
+        "SELECT at, count, length(data) FROM packed_long WHERE host=? AND at < ?", (host, cut)
+    ):
+        share = min(1.0, (cut - at) / pack.STRETCH)  # of a stretch that is cut, about so much goes
+        packed, size = packed + round(count * share), size + round(bytes_ * share)
     return plain + packed, plain * 16 + size
 
 
 def _oldest(db: sqlite3.Connection, host: int) -> int | None:
     plain = db.execute("SELECT min(at) FROM sample WHERE host=?", (host,)).fetchone()[0]
     packed = db.execute("SELECT min(day) FROM packed WHERE host=?", (host,)).fetchone()[0]
-    return min((at for at in (plain, packed) if at is not None), default=None)
+    old = db.execute("SELECT min(at) FROM packed_long WHERE host=?", (host,)).fetchone()[0]
+    return min((at for at in (plain, packed, old) if at is not None), default=None)
 
 
 def journal(data: str, now: int, days: int = 14, most: int = 64 << 20) -> int:

@@ -6,11 +6,13 @@ Values come back in the metric's own unit (0.9 for 90 %), times in UTC seconds.
 import itertools
 import json
 import sqlite3
+from bisect import bisect_right
 from typing import NamedTuple
 
-from archive import pack, rollup
+from archive import pack, past, rolled, rollup
 
-ROLLED = (rollup.FINE, rollup.HOUR)
+DAY = 86_400
+ROLLED = (rollup.FINE, rollup.HOUR, rollup.DAY)
 
 
 class Metric(NamedTuple):
@@ -129,14 +131,49 @@ def latest(db: sqlite3.Connection, host: int, within: int = 0) -> dict[int, Samp
     if not within:
         rarest = db.execute("SELECT coalesce(max(every), 1) FROM probe WHERE host=?", (host,)).fetchone()[0]
         within = (int(rarest) + 3) * rhythm(db, host)
-    rows = db.execute(
-        "SELECT x.series, x.at, s.value, m.scale FROM"
-        " (SELECT series, max(at) AS at FROM sample WHERE host=? AND at BETWEEN ? AND ? GROUP BY series) x"
-        " JOIN sample s ON s.host=? AND s.at = x.at AND s.series = x.series"
-        " JOIN series r ON r.id = x.series JOIN metric m ON m.id = r.metric",
-        (host, newest.at - within, newest.at, host),
+    start = newest.at - within
+    scales = dict(
+        db.execute(
+            "SELECT s.id, m.scale FROM series s JOIN metric m ON m.id = s.metric WHERE s.host=?", (host,)
+        ).fetchall()
     )
-    return {row[0]: Sample(row[1], row[2] / row[3]) for row in rows}
+    # Nearly every line stands in the newest minutes; the rare ones are looked up, each by its last 5-minute rollup.
+    found = _newest(db, host, max(start, newest.at - 3 * 60), newest.at)
+    if len(found) < len(scales) and start < newest.at - 3 * 60:
+        until = min(newest.at + 1, rolled_until(db, host))
+        if any(hour >= start - rollup.HOUR for hour in rollup.late_hours(db, host)) or start < newest.at - 2 * DAY:
+            until = start  # rollups do not tell
+        found = _newest(db, host, max(start, min(until, newest.at - 3 * 60)), newest.at)
+        for series in scales.keys() - found.keys() if until > start else ():
+            sample = _before(db, host, series, start, until)
+            if sample:
+                found[series] = sample
+    return {series: Sample(at, value / scales[series]) for series, (at, value) in found.items() if series in scales}
+
+
+def _newest(db: sqlite3.Connection, host: int, start: int, end: int) -> dict[int, tuple[int, int]]:
+    """The newest (at, value as stored) of every series that has one in [start, end]."""
+    # SQLite gives the other columns of the row that holds the one max().
+    rows = db.execute(
+        "SELECT series, max(at), value FROM sample WHERE host=? AND at BETWEEN ? AND ? GROUP BY series",
+        (host, start, end),
+    )
+    return {series: (at, value) for series, at, value in rows}
+
+
+def _before(db: sqlite3.Connection, host: int, series: int, start: int, until: int) -> tuple[int, int] | None:
+    """The newest (at, value) of one series in [start, until), all of it rolled up."""
+    span = db.execute(
+        "SELECT max(at) FROM rollup WHERE host=? AND series=? AND step=? AND at > ? AND at < ?",
+        (host, series, rollup.FINE, start - rollup.FINE, until),
+    ).fetchone()[0]
+    if span is None:
+        return None
+    row = db.execute(
+        "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=? ORDER BY at DESC LIMIT 1",
+        (host, max(start, span), span + rollup.FINE - 1, series),
+    ).fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def samples(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> list[Sample]:
@@ -153,13 +190,17 @@ def points(db: sqlite3.Connection, host: int, line: Series, start: int, end: int
     """
     start -= start % step
     end += -end % step
-    rolled = max((span for span in ROLLED if step % span == 0), default=0)
+    level = max((span for span in ROLLED if step % span == 0), default=0)
     spans: dict[int, tuple[int, int, float, int]] = {}
-    for least, greatest, total, count, at in _rolled(db, host, line.id, start, end, rolled, step) if rolled else ():
-        _merge(spans, at - at % step, least, greatest, total, count)
-    for first, last in _unrolled(db, host, start, end, rolled):
-        for at, value in pack.every(db, host, line.id, first, last - 1).items():
-            _merge(spans, at - at % step, value, value, value, 1)
+    for span, first, last in rollup.pieces(db, host, start, end, level):
+        if not span:
+            for at, value in pack.every(db, host, line.id, first, last - 1).items():
+                _merge(spans, at - at % step, value, value, value, 1)
+            continue
+        for least, greatest, total, count, at in _summed(db, host, line.id, span, first, last, step):
+            _merge(spans, at - at % step, least, greatest, total, count)
+        for found in rolled.read(db, host, line.id, span, first, last):
+            _merge_all(spans, found, step)
     scale = line.metric.scale
     return [
         Point(at, total / count / scale, least / scale, greatest / scale, count)
@@ -177,42 +218,27 @@ def _merge(
         spans[at] = (least, greatest, total, count)
 
 
-def _rolled(
-    db: sqlite3.Connection, host: int, series: int, start: int, end: int, rolled: int, step: int
-) -> list[tuple[int, int, float, int, int]]:
-    """(least, greatest, sum, count, at) from the rollups of `rolled` seconds, but for the hours that are not good.
+def _merge_all(spans: dict[int, tuple[int, int, float, int]], found: rolled.Spans, step: int) -> None:
+    """Spans of one blob, by `step`: neighbours that fall into one are put together as slices of the columns."""
+    starts = [at - at % step for at in found.at]
+    place, size = 0, len(starts)
+    while place < size:
+        at, first = starts[place], place
+        place = bisect_right(starts, at, first, min(size, first + step // rolled.FINE))
+        least, greatest = min(found.least[first:place]), max(found.greatest[first:place])
+        _merge(spans, at, least, greatest, float(sum(found.sum[first:place])), sum(found.count[first:place]))
 
-    Put together by `step` in the database where no hour is late: a year is 8,760 rows.
-    """
-    late = [hour for hour in rollup.late_hours(db, host) if start - rollup.HOUR < hour < end]
-    first = max(start, rollup.fine_from(db, host)) if rolled == rollup.FINE else start
-    last = min(end, rolled_until(db, host))
-    if late:
-        rows = db.execute(
-            "SELECT least, greatest, sum, count, at FROM rollup WHERE host=? AND series=? AND step=?"
-            " AND at >= ? AND at < ?",
-            (host, series, rolled, first, last),
-        )
-        bad = set(late)
-        return [row for row in rows if row[4] - row[4] % rollup.HOUR not in bad]
+
+def _summed(
+    db: sqlite3.Connection, host: int, series: int, span: int, start: int, end: int, step: int
+) -> list[tuple[int, int, float, int, int]]:
+    """(least, greatest, sum, count, at) from the rows of rollups of `span` seconds, put together by `step`."""
     # total(): a sum of sums may pass what an INTEGER holds.
     return db.execute(
         "SELECT min(least), max(greatest), total(sum), sum(count), min(at) FROM rollup"
         " WHERE host=? AND series=? AND step=? AND at >= ? AND at < ? GROUP BY at - at % ?",
-        (host, series, rolled, first, last, step),
+        (host, series, span, start, end, step),
     ).fetchall()
-
-
-def _unrolled(db: sqlite3.Connection, host: int, start: int, end: int, rolled: int) -> list[tuple[int, int]]:
-    """The spans [from, to) of [start, end) that must be read from the samples."""
-    if not rolled:
-        return [(start, end)]
-    first = min(end, max(start, rollup.fine_from(db, host))) if rolled == rollup.FINE else start
-    last = max(first, min(end, rolled_until(db, host)))
-    found = [(start, first), (last, end)]
-    for hour in rollup.late_hours(db, host):
-        found.append((max(first, hour), min(last, hour + rollup.HOUR)))
-    return [(a, b) for a, b in found if a < b]
 
 
 def rolled_until(db: sqlite3.Connection, host: int) -> int:
@@ -235,8 +261,8 @@ def last_cycle(db: sqlite3.Connection, host: int) -> Cycle | None:
 
 def cycles(db: sqlite3.Connection, host: int, start: int, end: int) -> list[int]:
     """Times of the cycles in [start, end], oldest first: where one is missing, there is a gap."""
-    rows = db.execute("SELECT at FROM cycle WHERE host=? AND at BETWEEN ? AND ? ORDER BY at", (host, start, end))
-    return [row[0] for row in rows]
+    rows = db.execute("SELECT at FROM cycle WHERE host=? AND at BETWEEN ? AND ?", (host, start, end))
+    return sorted([row[0] for row in rows] + past.times(db, host, start, end))
 
 
 def rhythm(db: sqlite3.Connection, host: int) -> int:
@@ -279,4 +305,7 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
     found = {}
     for table in ("sample", "packed", "rollup", "cycle", "series", "incident", "advisory", "notification"):
         found[table] = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    found["packed"] += int(db.execute("SELECT count(*) FROM packed_long").fetchone()[0])
+    for table, packed in (("rollup", "rolled"), ("cycle", "packed_cycle")):
+        found[table] += int(db.execute(f"SELECT coalesce(sum(count), 0) FROM {packed}").fetchone()[0])
     return found

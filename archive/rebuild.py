@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from archive import database, load, rollup, spool
@@ -46,7 +47,7 @@ def texts(data: str) -> Iterator[Text]:
 
 
 def _of_archive(path: str) -> Iterator[Text]:
-    raw, problem = _unpacked(path)
+    raw, problem = unpacked(path)
     start = 0
     for number, mark in enumerate(_END.finditer(raw), 1):
         yield Text(f"{path}, text {number}", raw[start : mark.end()], "")
@@ -55,7 +56,7 @@ def _of_archive(path: str) -> Iterator[Text]:
         yield Text(path, b"", problem or "its end is missing")
 
 
-def _unpacked(path: str) -> tuple[bytes, str]:
+def unpacked(path: str) -> tuple[bytes, str]:
     """As much of a compressed day as is whole, and what is wrong with the rest."""
     found = bytearray()
     try:
@@ -66,6 +67,12 @@ def _unpacked(path: str) -> tuple[bytes, str]:
     except (lzma.LZMAError, OSError) as error:
         return bytes(found), str(error)
     return bytes(found), "" if reader.eof else "its end is missing"
+
+
+def split(raw: bytes) -> list[bytes]:
+    """The cycles of an unpacked day, each with its end mark; what stands after the last one comes last."""
+    ends = [0, *(mark.end() for mark in _END.finditer(raw)), len(raw)]
+    return [raw[start:end] for start, end in pairwise(ends) if end > start]
 
 
 def replay(data: str, db: sqlite3.Connection, now: int, host: int = 1) -> tuple[int, list[str]]:

@@ -1,16 +1,17 @@
-"""Rollups: least, greatest, sum and count of 5 minutes and of an hour, so that a graph of a year reads few rows.
+"""Rollups: least, greatest, sum and count of 5 minutes, an hour and a day, so that a graph of years reads few rows.
 
-Made once an hour is over, exact (hours are sums of 5 minutes), and made again for the hours that a late text touched.
-What read.points must know: samples before `until` stand in rollups, but for the late hours; 5-minute rollups before
-`fine_from` are gone or were never made.
+Made once an hour is over, exact (hours are sums of 5 minutes, days of hours), and made again for the hours that a late
+text touched. What read.points must know: samples before `until` stand in rollups, but for the late hours; days before
+`days_until`; 5-minute rollups before `fine_from` are gone or were never made. Old ones are packed (archive/rolled.py).
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from archive import pack
+from archive import pack, rolled
+from archive.rolled import DAY, FINE, HOUR
 
-FINE, HOUR, DAY = 300, 3600, 86_400
+__all__ = ["DAY", "FINE", "HOUR", "roll"]
 GRACE = 120  # seconds after an hour's end for the texts on their way
 
 # A sum of 60 values near 2^60 does not fit into an INTEGER: sum() would fail for ever, a total is cut instead. Below
@@ -23,24 +24,84 @@ _STORE = (
 _INT64 = 2**63 - 1
 
 
-def roll(db: sqlite3.Connection, host: int, now: int, hours: int = 48) -> bool:
+def _never() -> bool:
+    return False
+
+
+def roll(db: sqlite3.Connection, host: int, now: int, hours: int = 48, spent: Callable[[], bool] = _never) -> bool:
     """Roll up at most `hours` whole hours, within the caller's transaction. True when there is more to do.
 
-    1. the hours that were rolled up already and have samples that came later;
-    2. from the last hour rolled up to the last whole hour; hours without a sample are stepped over.
+    1. the hours that were rolled up already and have samples that came later, and their days;
+    2. from the last hour rolled up to the last whole hour; hours without a sample are stepped over;
+    3. the days that are over. `spent` is asked after each hour and day: the time that this step may take is over.
     """
     late = late_hours(db, host)
     fine = fine_from(db, host)
+    done = 0
     for start in late[:hours]:
         _roll_again(db, host, start, fine)
-    if late:
-        _remember_late(db, host, late[hours:], now)
-    if len(late) >= hours:
+        done += 1
+        if spent():
+            break
+    if done:
+        _remember_late(db, host, late[done:], now)
+    if done < len(late) or done >= hours or (done and spent()):
         return True
-    return _roll_on(db, host, now, hours - len(late), fine)
+    return _roll_on(db, host, now, hours - done, fine, spent) or _roll_days(db, host, now, hours, spent)
 
 
-def _roll_on(db: sqlite3.Connection, host: int, now: int, hours: int, fine: int) -> bool:
+def _roll_days(db: sqlite3.Connection, host: int, now: int, most: int, spent: Callable[[], bool]) -> bool:
+    """From the last day rolled up on, at most so many days. True when there is more to do."""
+    until = before = days_until(db, host)
+    end = until_of(db, host) // DAY * DAY
+    more = False
+    lines = [row[0] for row in db.execute("SELECT id FROM series WHERE host=?", (host,))] if until < end else []
+    while until < end:
+        first = _first_hour(db, host, lines, until)
+        if first is None or first >= end:
+            until = end
+            break
+        if not most or (until > before and spent()):
+            more = True
+            break
+        until = first - first % DAY
+        for series in lines:
+            _roll_day(db, host, series, until)
+        until += DAY
+        most -= 1
+    if until > before:
+        _set(db, f"days_until.{host}", str(until), now)
+    return more
+
+
+def _first_hour(db: sqlite3.Connection, host: int, lines: list[int], since: int) -> int | None:
+    """The first hour rolled up at or after a time. By series: the keys begin with it."""
+    found = []
+    for series in lines:
+        for row in (
+            db.execute(
+                "SELECT min(at) FROM rollup WHERE host=? AND series=? AND step=3600 AND at >= ?", (host, series, since)
+            ).fetchone(),
+            db.execute(
+                "SELECT min(max(at, ?)) FROM rolled WHERE host=? AND series=? AND step=3600 AND at > ?",
+                (since, host, series, since - rolled.STRETCH[HOUR]),
+            ).fetchone(),
+        ):
+            if row[0] is not None:
+                found.append(int(row[0]))
+    return min(found, default=None)
+
+
+def _roll_day(db: sqlite3.Connection, host: int, series: int, day: int) -> None:
+    hours = rolled.rows_of(db, host, series, HOUR, day, day + DAY)
+    if not hours:
+        return
+    total = max(-_INT64, min(_INT64, sum(row[3] for row in hours)))
+    least, greatest = min(row[1] for row in hours), max(row[2] for row in hours)
+    store(db, host, series, DAY, [(day, least, greatest, total, sum(row[4] for row in hours))])
+
+
+def _roll_on(db: sqlite3.Connection, host: int, now: int, hours: int, fine: int, spent: Callable[[], bool]) -> bool:
     """From the last hour rolled up on. True when there is more to do."""
     until = before = until_of(db, host)
     end = (now - GRACE) // HOUR * HOUR
@@ -57,9 +118,9 @@ def _roll_on(db: sqlite3.Connection, host: int, now: int, hours: int, fine: int)
             break
         _roll_hour(db, host, start, fine)
         until = start + HOUR
-        hours -= 1
+        hours = 0 if spent() else hours - 1
     if until > before:
-        _set(db, f"rolled_until.{host}", str(until), now)
+        reached(db, host, until, now)
     return until < end
 
 
@@ -87,6 +148,12 @@ def late_hours(db: sqlite3.Connection, host: int) -> list[int]:
 def until_of(db: sqlite3.Connection, host: int) -> int:
     """Samples before this time stand in `rollup` (a multiple of 3600; 0 when nothing was rolled up)."""
     row = db.execute("SELECT value FROM setting WHERE name=?", (f"rolled_until.{host}",)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def days_until(db: sqlite3.Connection, host: int) -> int:
+    """Samples before this time stand in rollups of days (a multiple of 86,400; 0 when no day was rolled up)."""
+    row = db.execute("SELECT value FROM setting WHERE name=?", (f"days_until.{host}",)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -122,20 +189,51 @@ def _roll_again(db: sqlite3.Connection, host: int, start: int, fine: int) -> Non
     rows = db.execute(
         "SELECT DISTINCT series FROM sample WHERE host=? AND at >= ? AND at < ?", (host, start, start + HOUR)
     )
+    touched = [row[0] for row in rows]
     packed = [
         series
-        for (series,) in rows.fetchall()
+        for series in touched
         if db.execute("SELECT 1 FROM packed WHERE host=? AND series=? AND day=?", (host, series, day)).fetchone()
     ]
+    for series in touched:
+        for step in (FINE, HOUR):
+            rolled.unpack(db, host, series, step, start)
     _roll_hour(db, host, start, fine)
     for series in packed:
         found = pack.every(db, host, series, start, start + HOUR - 1)
         for step in (FINE, HOUR):
             if step == HOUR or start >= fine:
-                db.executemany(
-                    f"INSERT INTO rollup VALUES (?, ?, {step}, ?, ?, ?, ?, ?){_STORE}",
-                    [(host, series, *span) for span in _spans(found, step)],
-                )
+                store(db, host, series, step, _spans(found, step))
+    if day < days_until(db, host):
+        for series in touched:
+            _roll_day(db, host, series, day)
+
+
+def store(db: sqlite3.Connection, host: int, series: int, step: int, rows: list[rolled.Row]) -> None:
+    """Rollups that are known already, within the caller's transaction."""
+    db.executemany(
+        f"INSERT INTO rollup VALUES (?, ?, ?, ?, ?, ?, ?, ?){_STORE}", [(host, series, step, *row) for row in rows]
+    )
+
+
+def reached(db: sqlite3.Connection, host: int, until: int, now: int) -> None:
+    """From now on, samples before `until` (a multiple of 3600) are read from the rollups that were stored."""
+    _set(db, f"rolled_until.{host}", str(until), now)
+
+
+def pack_some(db: sqlite3.Connection, host: int, before: int, spent: Callable[[], bool] = _never) -> bool:
+    """Pack the 5-minute and hourly rollups of stretches that ended before a time and have no late hour, within the
+    caller's transaction, until `spent`. True when there may be more to do."""
+    late = late_hours(db, host)
+    for (series,) in db.execute("SELECT id FROM series WHERE host=? ORDER BY id", (host,)).fetchall():
+        for step in (FINE, HOUR):
+            edge = min([before, until_of(db, host), *late[:1]])
+            if step == HOUR:
+                edge = min(edge, days_until(db, host))
+            while rolled.pack(db, host, series, step, edge):
+                if spent():
+                    return True
+    return False
 
 
 def _spans(found: dict[int, int], step: int) -> list[tuple[int, int, int, int, int]]:
@@ -162,3 +260,29 @@ def _set(db: sqlite3.Connection, name: str, value: str, now: int) -> None:
         " DO UPDATE SET value=excluded.value, updated_at=excluded.updated_at",
         (name, value, now),
     )
+
+
+def pieces(db: sqlite3.Connection, host: int, start: int, end: int, level: int) -> list[tuple[int, int, int]]:
+    """Where [start, end) is to be read: (span of the rollups, or 0 for the samples; from; to), in no order.
+
+    `level` is the coarsest rollup that will do. What is not good there (not rolled up yet or any more, or late) is read
+    one finer: days from hours, the others from the samples.
+    """
+    if not level:
+        return [(0, start, end)] if start < end else []
+    until = until_of(db, host) if level != DAY else days_until(db, host)
+    first = min(end, max(start, fine_from(db, host))) if level == FINE else start
+    last = max(first, min(end, until))
+    grain = DAY if level == DAY else HOUR
+    bad = sorted({hour - hour % grain for hour in late_hours(db, host) if first - grain < hour < last})
+    below = HOUR if level == DAY else 0
+    found = []
+    finer = [(start, first), (last, end)]
+    for hour in bad:
+        found.append((level, first, max(first, hour)))
+        finer.append((max(first, hour), min(last, hour + grain)))
+        first = max(first, min(last, hour + grain))
+    found.append((level, first, last))
+    return [piece for piece in found if piece[1] < piece[2]] + [
+        piece for since, to in finer if since < to for piece in pieces(db, host, since, to, below)
+    ]

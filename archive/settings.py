@@ -22,6 +22,7 @@ class Settings(NamedTuple):
     data: str
     backup_dir: str
     web: bool
+    wait: bool
     listen: tuple[str, int]
     url: str
     trusted_hosts: tuple[str, ...]
@@ -34,6 +35,8 @@ class Settings(NamedTuple):
     users: str
     ping_url: str
     certfr_url: str
+    debian_tracker: str
+    debian_tracker_url: str
     smtp_host: str
     smtp_port: int
     smtp_security: str
@@ -156,10 +159,13 @@ def _timezone(value: str) -> str:
     return value
 
 
+_SMTP_PORTS = {"tls": 465, "starttls": 587, "relay": 25, "none": 25}
+_SITE = ("an address that begins with https:// (http:// on this machine only)", _url(http_on_loopback_only=True))
 KNOWN: dict[str, _Setting] = {
     "VIGIE_DATA": _Setting("data", "a folder", _text),
     "VIGIE_BACKUP_DIR": _Setting("", "a folder", _text),
     "VIGIE_WEB": _Setting("1", "0 or 1", _flag),
+    "VIGIE_WAIT": _Setting("1", "0 or 1", _flag),
     "VIGIE_LISTEN": _Setting("127.0.0.1:5000", "address:port, for example 127.0.0.1:5000", _listen),
     "VIGIE_URL": _Setting("", "an address that begins with http:// or https://", _url()),
     "VIGIE_TRUSTED_HOSTS": _Setting("", "host names, separated by commas", _list(",")),
@@ -171,16 +177,12 @@ KNOWN: dict[str, _Setting] = {
     "VIGIE_PROBES": _Setting("probes", "folders, separated by colons", _list(":")),
     "VIGIE_USERS": _Setting("names", "names, pseudonyms or off", _one_of("names", "pseudonyms", "off")),
     "VIGIE_PING_URL": _Setting("", "an address that begins with http:// or https://", _url()),
-    "VIGIE_CERTFR_URL": _Setting(
-        "https://www.cert.ssi.gouv.fr",
-        "an address that begins with https:// (http:// on this machine only)",
-        _url(http_on_loopback_only=True),
-    ),
+    "VIGIE_CERTFR_URL": _Setting("https://www.cert.ssi.gouv.fr", *_SITE),
+    "VIGIE_DEBIAN_TRACKER": _Setting("off", "off, json or debsecan", _one_of("off", "json", "debsecan")),
+    "VIGIE_DEBIAN_TRACKER_URL": _Setting("https://security-tracker.debian.org", *_SITE),
     "VIGIE_SMTP_HOST": _Setting("", "the name of the mail server", _text),
     "VIGIE_SMTP_PORT": _Setting("0", "a port, or 0 for the usual one", _number(0, 65535)),
-    "VIGIE_SMTP_SECURITY": _Setting(
-        "starttls", "tls, starttls, relay or none", _one_of("tls", "starttls", "relay", "none")
-    ),
+    "VIGIE_SMTP_SECURITY": _Setting("starttls", "tls, starttls, relay or none", _one_of(*_SMTP_PORTS)),
     "VIGIE_SMTP_CA_FILE": _Setting("", "a file of certificates", _text),
     "VIGIE_SMTP_USER": _Setting("", "a name", _text),
     "VIGIE_SMTP_PASSWORD": _Setting("", "a password", _text),
@@ -197,7 +199,6 @@ _SECRET = ("PASSWORD", "NOTIFY_URLS", "PING_URL")
 # From the environment alone: the tests' clock and their stand-in for `/`. INTERNAL names are the runner's own.
 ENVIRONMENT_ONLY = ("VIGIE_NOW", "VIGIE_ROOT")
 INTERNAL = ("VIGIE_STATE", "VIGIE_FIRST", "VIGIE_HOMES_TEXT", "VIGIE_SETTINGS", "VIGIE_CYCLE")
-_SMTP_PORTS = {"tls": 465, "starttls": 587, "relay": 25, "none": 25}
 
 
 def settings_file(environ: Mapping[str, str]) -> str:

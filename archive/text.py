@@ -235,6 +235,12 @@ def _short(text: str) -> str:
     return f"{text[: _LABEL_LENGTH - 9]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def labels_of(line: str) -> Labels:
+    """The labels of one line of a text that parses; () for a comment or a line without."""
+    found = _SAMPLE.fullmatch(line.removesuffix("\r"))
+    return _labels(found[2]) if found and found[2] else ()
+
+
 def _labels(body: str) -> Labels:
     found: dict[str, str] = {}
     position = 0

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from archive import changes as changes_kept
 from archive import database, events, units
 
 CLEAR_SECONDS = 600  # a shipped threshold's clear duration: calm enough, and soon enough to reassure
 LONGEST = 7 * 86_400
 DEFAULT_RETENTION, MAX_RETENTION = 400, 3650
 RETENTION = "retention_days"
+KIND = "threshold"
 
 
 class ThresholdError(Exception):
@@ -99,10 +101,7 @@ def get(db: sqlite3.Connection, metric: str, labels: str = "{}", host: int = 0) 
 
 def changes(db: sqlite3.Connection, limit: int = 50) -> list[Change]:
     """What was changed, newest first."""
-    rows = db.execute(
-        "SELECT id, at, by, metric, labels, before, after FROM threshold_change ORDER BY id DESC LIMIT ?", (limit,)
-    )
-    return [_change(row) for row in rows]
+    return [_change(one) for one in changes_kept.recent(db, limit, KIND)]
 
 
 def to_json(threshold: Threshold | None) -> str:
@@ -117,9 +116,10 @@ def from_json(text: str) -> Threshold | None:
     return Threshold(**{name: found[name] for name in Threshold._fields if name in found})
 
 
-def _change(row: tuple[int, int, str, str, str, str, str]) -> Change:
-    ident, at, by, metric, labels, before, after = row
-    return Change(ident, at, by, metric, labels, from_json(before), from_json(after))
+def _change(kept: changes_kept.Change) -> Change:
+    return Change(
+        kept.id, kept.at, kept.by, kept.subject, kept.labels, from_json(kept.before), from_json(kept.after)
+    )  # fmt: skip
 
 
 def _threshold(row: tuple[object, ...]) -> Threshold:
@@ -155,12 +155,10 @@ def delete(db: sqlite3.Connection, metric: str, labels: str, by: str, now: int, 
 
 def undo(db: sqlite3.Connection, change_id: int, by: str, now: int) -> Threshold | None:
     """Bring back what stood before a change, as a change of its own. Refused when it was changed again since."""
-    row = db.execute(
-        "SELECT id, at, by, metric, labels, before, after FROM threshold_change WHERE id=?", (change_id,)
-    ).fetchone()
-    if row is None:
+    found = changes_kept.get(db, change_id)
+    if found is None or found.kind != KIND:
         raise ThresholdError("change", "There is no change number %(number)s.", number=change_id)
-    change = _change(row)
+    change = _change(found)
     known = change.after or change.before
     host = known.host if known else 0
     with _whole(db):
@@ -193,10 +191,7 @@ def _put(db: sqlite3.Connection, threshold: Threshold) -> None:
 def _note(
     db: sqlite3.Connection, now: int, by: str, of: Threshold, before: Threshold | None, after: Threshold | None
 ) -> None:
-    db.execute(
-        "INSERT INTO threshold_change (at, by, metric, labels, before, after) VALUES (?, ?, ?, ?, ?, ?)",
-        (now, by, of.metric, of.labels, to_json(before), to_json(after)),
-    )
+    changes_kept.note(db, now, by, KIND, of.metric, to_json(before), to_json(after), of.labels)
 
 
 @contextmanager
@@ -305,20 +300,25 @@ def retention_days(db: sqlite3.Connection) -> int:
     return int(row[0]) if row else DEFAULT_RETENTION
 
 
-def set_retention(db: sqlite3.Connection, days: int, by: str, now: int, host: int = 1) -> None:
-    """Keep samples for this many days, 1 to 3650. Raises ThresholdError on 'retention_days'."""
+def set_retention(
+    db: sqlite3.Connection, days: int, by: str, now: int, host: int = 1, *, confirmed: bool = False
+) -> None:
+    """Keep samples for this many days, 1 to 3650. Raises ThresholdError on 'retention_days'.
+
+    `confirmed`: a person was shown what that removes; it may then go in one night, however many days it is.
+    """
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MAX_RETENTION:
         raise ThresholdError(
             RETENTION, "Expected a whole number of days from 1 to %(most)s, not %(value)s.", most=MAX_RETENTION,
             value=_shown(days),
         )  # fmt: skip
+    from archive import purge  # not on the minute's path
+
     with _whole(db):
         before = retention_days(db)
         if days == before:
             return
-        db.execute(
-            "INSERT INTO setting VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET value=excluded.value,"
-            " updated_at=excluded.updated_at, updated_by=excluded.updated_by",
-            (RETENTION, str(days), now, by),
-        )
+        purge.remember(db, RETENTION, str(days), by, now)
+        purge.allow(db, purge.kept_from(days, now) if confirmed else 0, by, now)
+        changes_kept.note(db, now, by, "setting", RETENTION, str(before), str(days))
         events.add(db, host, now, "setting", RETENTION, f"{before} -> {days} ({by})")

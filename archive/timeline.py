@@ -165,26 +165,38 @@ def _facts(db: sqlite3.Connection, host: int, now: int) -> int:
     """Log-ins and accounts. The accounts of the first cycle were there before: no event."""
     added = 0
     since = now - FIRST
-    for name, labels, first_at, gone_at, oldest in db.execute(
+    found = db.execute(
         "SELECT m.name, f.labels, f.first_at, f.gone_at,"
         " (SELECT min(g.first_at) FROM fact g WHERE g.host = f.host AND g.metric = f.metric)"
         " FROM fact f JOIN metric m ON m.id = f.metric WHERE f.host=? AND m.name IN ('login_info', 'account_info')"
         " AND (f.first_at >= ? OR f.gone_at >= ?)",
         (host, since, since),
-    ).fetchall():
-        known = {str(key): str(value) for key, value in json.loads(labels).items()}
+    ).fetchall()
+    rows = [(name, {str(k): str(v) for k, v in json.loads(labels).items()}, *times) for name, labels, *times in found]
+    # An account whose shell or home is another one ends as a fact and begins as one in the same cycle.
+    ended = {(known.get("user", ""), gone_at): known for name, known, _, gone_at, _ in rows if name == "account_info"}
+    begun = {(known.get("user", ""), first_at) for name, known, first_at, _, _ in rows if name == "account_info"}
+    for name, known, first_at, gone_at, oldest in rows:
         user = known.get("user", "")
         if name == "login_info":
             at = known.get("since", "")
-            begun = int(at) if at.isdigit() and len(at) < 12 and int(at) <= now + DAY else first_at
+            since_at = int(at) if at.isdigit() and len(at) < 12 and int(at) <= now + DAY else first_at
             origin = known.get("from", "")
-            added += _once(db, host, begun, "login", user, f"{known.get('tty', '')} {origin}".strip())
+            added += _once(db, host, since_at, "login", user, f"{known.get('tty', '')} {origin}".strip())
             continue
-        if first_at > oldest:
+        if first_at > oldest and (user, first_at) in ended:
+            added += _once(db, host, first_at, "account", user, f"changed: {_difference(ended[user, first_at], known)}")
+        elif first_at > oldest:
             added += _once(db, host, first_at, "account", user, "new")
-        if gone_at is not None:
+        if gone_at is not None and (user, gone_at) not in begun:
             added += _once(db, host, gone_at, "account", user, "gone")
     return added
+
+
+def _difference(before: dict[str, str], after: dict[str, str]) -> str:
+    """`shell /bin/sh -> /bin/bash`; the labels that differ."""
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return "; ".join(f"{name} {before.get(name, '')} -> {after.get(name, '')}" for name in names)[:500]
 
 
 def _once(db: sqlite3.Connection, host: int, at: int, kind: str, subject: str, detail: str) -> int:

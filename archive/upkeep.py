@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
 
 from archive import (
     backup,
@@ -20,15 +19,14 @@ from archive import (
     evidence,
     load,
     outbox,
-    pack,
+    privacy,
     purge,
     read,
     rollup,
     settings,
+    slices,
     timeline,
 )
-
-Step = Callable[[sqlite3.Connection], bool]
 
 DAY = 86_400
 PACK_AFTER = 2 * DAY  # samples younger than this stay as rows: the last hours of any time zone's yesterday
@@ -49,7 +47,7 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
     data = config.data
     with database.writer(data, 30.0) as db:
         _remember(db, "upkeep_at", now, now)
-    _repeat(data, lambda db: rollup.roll(db, host, now, _hours(db, host)))
+    slices.repeat(data, lambda db, spent: rollup.roll(db, host, now, spent=spent))
     with database.writer(data, 30.0) as db:
         timeline.update(db, host, config.root, config.timezone, now)
     _checkpoint(data, errors)
@@ -59,19 +57,15 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
     if _is_new_day(data, "backup_day", today):
         _back_up(config, now, host, today, errors)
     if _is_new_day(data, "upkeep_day", today):
-        _repeat(data, lambda db: _pack_one(db, host, now))
+        slices.pack_days(data, host, now - PACK_AFTER)
+        slices.pack_old(data, host, (now - PACK_AFTER) // DAY * DAY, now)
         _purge(data, now, host)
+        errors += privacy.upkeep(data, config.backup_dir, now, host)
         purge.journal(data, now)
         _quick_check(data, now, errors)
         with database.writer(data, 30.0) as db:
             _remember(db, "upkeep_day", today, now)
     return errors
-
-
-def _hours(db: sqlite3.Connection, host: int) -> int:
-    """Hours rolled up in one transaction: so many that it takes about a third of a second."""
-    lines = int(db.execute("SELECT count(*) FROM series WHERE host=?", (host,)).fetchone()[0])
-    return max(1, min(48, 1200 // max(1, lines)))
 
 
 def _is_new_day(data: str, name: str, today: int) -> bool:
@@ -108,20 +102,6 @@ def _back_up(config: settings.Settings, now: int, host: int, today: int, errors:
         _remember(db, "backup_day", today, now)
 
 
-def _pack_one(db: sqlite3.Connection, host: int, now: int) -> bool:
-    """Pack a part of the oldest day that is due and rolled up. True when it packed one (there may be another)."""
-    oldest = db.execute("SELECT min(at) FROM sample WHERE host=?", (host,)).fetchone()[0]
-    if oldest is None:
-        return False
-    day = oldest // DAY * DAY
-    if day + DAY > min(now - PACK_AFTER, rollup.until_of(db, host)):
-        return False
-    if any(day <= hour < day + DAY for hour in rollup.late_hours(db, host)):
-        return False  # rolled up again first: the next upkeep packs it
-    pack.pack_day(db, host, day, pack.PART)
-    return True
-
-
 def _purge(data: str, now: int, host: int) -> None:
     with database.writer(data, 30.0) as db:
         reason = purge.distrust(db, host, now)
@@ -131,20 +111,25 @@ def _purge(data: str, now: int, host: int) -> None:
         return
     removed = 0
 
-    def step(db: sqlite3.Connection) -> bool:
+    def step(db: sqlite3.Connection, spent: slices.Spent) -> bool:
         nonlocal removed
-        done = purge.step(db, host, cut, now)
+        done = purge.step(db, host, cut, now, slices.ROWS, spent)
         removed += done.samples + done.packed
         return done.more
 
-    _repeat(data, step)
+    slices.repeat(data, step)
     with database.writer(data, 30.0) as db:
         limit = now - purge.retention_days(db) * DAY
         with database.transaction(db):
             purge.finish(db, host, cut, now, removed)
             outbox.purge(db, limit)
             evidence.purge(db, limit)
-        purge.give_back(db)
+    more = True
+    while more:
+        with database.writer(data, 30.0) as db:
+            more = purge.give_back(db)
+        if more:
+            time.sleep(slices.PAUSE)
 
 
 def _quick_check(data: str, now: int, errors: list[str]) -> None:
@@ -155,16 +140,6 @@ def _quick_check(data: str, now: int, errors: list[str]) -> None:
         errors.append(f"{os.path.join(data, database.NAME)}: {verdict}; type: ./vigie restore")
     with database.writer(data, 30.0) as db:
         _remember(db, "quick_check", verdict, now)
-
-
-def _repeat(data: str, step: Step) -> None:
-    """Run a step until it has no more to do, each time in its own transaction, letting the minute's path in between."""
-    more = True
-    while more:
-        with database.writer(data, 30.0) as db, database.transaction(db):
-            more = step(db)
-        if more:
-            time.sleep(0.05)
 
 
 def _remember(db: sqlite3.Connection, name: str, value: int | str, now: int) -> None:
@@ -181,6 +156,7 @@ def main() -> int:
         config, now = settings.load(), clock.now()
         if "--load" in sys.argv[1:]:
             with database.writer(config.data) as db:
+                privacy.settle(db, config.data, config.users, now)
                 load.load(config.data, db, now)
         with database.reader(config.data) as db:
             wanted = "--now" in sys.argv[1:] or due(config.data, db, now)

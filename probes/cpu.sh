@@ -7,7 +7,7 @@
 set -euo pipefail
 export LC_ALL=C
 
-readonly modes=(user nice system idle iowait irq softirq steal)
+modes=(user nice system idle iowait irq softirq steal)
 
 read_ticks() { # sets cores, ticks[mode] in the order of modes, and busy
   local -a lines

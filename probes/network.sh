@@ -20,12 +20,12 @@ done <"${VIGIE_ROOT:-}/proc/net/dev"
 
 if [[ -z $received ]]; then
   echo "# UNAVAILABLE there is no network device"
-  exit 0
-fi
-printf '%s' "# HELP network_receive_bytes_total Network, received
+else
+  printf '%s' "# HELP network_receive_bytes_total Network, received
 # HELP.fr network_receive_bytes_total Réseau, reçu
 # TYPE network_receive_bytes_total counter
 $received# HELP network_transmit_bytes_total Network, sent
 # HELP.fr network_transmit_bytes_total Réseau, envoyé
 # TYPE network_transmit_bytes_total counter
 $sent"
+fi

@@ -38,11 +38,11 @@ done
 if [[ -z $arrays ]]; then
   echo "# EVERY 5
 # UNAVAILABLE there is no software RAID and no ZFS pool"
-  exit 0
-fi
-printf '%s' "# HELP raid_degraded RAID array that misses a disk
+else
+  printf '%s' "# HELP raid_degraded RAID array that misses a disk
 # EVERY 5
 # HELP.fr raid_degraded Grappe RAID à laquelle manque un disque
 # TYPE raid_degraded gauge
 # CRIT raid_degraded > 0
 $arrays"
+fi

@@ -38,9 +38,8 @@ fi
 
 if [[ -z $lines ]]; then
   echo "# UNAVAILABLE no temperature sensor is visible"
-  exit 0
-fi
-printf '%s' "# HELP temperature_celsius Temperature
+else
+  printf '%s' "# HELP temperature_celsius Temperature
 # HELP.fr temperature_celsius Température
 # TYPE temperature_celsius gauge
 # WARN temperature_celsius > 85
@@ -48,3 +47,4 @@ printf '%s' "# HELP temperature_celsius Temperature
 # CLEAR temperature_celsius 80
 # FOR temperature_celsius 5
 $lines"
+fi

@@ -101,6 +101,9 @@
           metric: place.dataset.metric, key, warning: value(key),
           critical: value(`${key}.critical`), minutes: value(`${key}.minutes`),
         });
+        for (const name of ["direction", "clear", "clear_minutes", "second_metric", "second_side", "second_level", "second_for"]) {
+          if (form.elements.namedItem(name)) asked.set(name, value(name));
+        }
         const line = new URLSearchParams(location.search).get("line");
         if (line) asked.set("line", line);
         try {

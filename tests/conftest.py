@@ -60,7 +60,7 @@ def make_data(folder: str, now: int = NOW) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """A setting of whoever starts the tests must not change them."""
-    for name in [name for name in os.environ if name.startswith("VIGIE_") and not name.startswith("VIGIE_TESTS_")]:
+    for name in [name for name in os.environ if name.startswith("VIGIE_")]:
         del os.environ[name]
 
 
@@ -79,7 +79,7 @@ LONGEST = (
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest first; the tier of CI only there. Skipped by name where root is missing; CI allows no such skip."""
-    if os.environ.get("VIGIE_TESTS_TIER") != "ci":
+    if os.environ.get("TESTS_TIER") != "ci":
         later = [item for item in items if item.get_closest_marker("ci")]
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if not item.get_closest_marker("ci")]
@@ -96,6 +96,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 MAY_BE_SKIPPED = (
     "as root, the test above",
     "root's children",
+    "is not beside the project",
     "tmpfs is not allowed",
     "no FUSE",
     "sbin",
@@ -104,9 +105,9 @@ MAY_BE_SKIPPED = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI (VIGIE_TESTS_NO_SKIP) a browser or a tool that is missing is a failure, by name."""
+    """In CI (TESTS_NO_SKIP) a browser or a tool that is missing is a failure, by name."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    if not os.environ.get("VIGIE_TESTS_NO_SKIP") or reporter is None or hasattr(session.config, "workerinput"):
+    if not os.environ.get("TESTS_NO_SKIP") or reporter is None or hasattr(session.config, "workerinput"):
         return
     missing = {
         f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}"

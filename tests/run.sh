@@ -6,9 +6,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 umask 022
 unset VIGIE_DATA
-for name in "${!VIGIE_@}"; do
-  [[ $name == VIGIE_TESTS_* ]] || unset "$name"
-done
+for name in "${!VIGIE_@}"; do unset "$name"; done
 
 python=.venv-dev/bin/python
 if [[ ! -e .venv-dev/complete || requirements-dev.txt -nt .venv-dev/complete ]]; then

@@ -343,9 +343,14 @@ def test_when_it_is_over_the_second_mail_answers_the_first(vigie, incident):
         if over():
             break
     assert over()
-    first, second = until(lambda: len(vigie.inbox.mails) >= 2 and vigie.inbox.mails[:2], 60)
-    assert second["In-Reply-To"] == first["Message-ID"]
-    assert len(vigie.inbox.mails) == 2, [mail["Subject"] for mail in vigie.inbox.mails]
+    first = vigie.inbox.mails[0]["Message-ID"]
+
+    def answers():
+        return [mail for mail in vigie.inbox.mails if mail["In-Reply-To"] == first]
+
+    # A machine busy with other tests may have incidents of its own; this one's thread is its beginning and its end.
+    assert until(answers, 60), [mail["Subject"] for mail in vigie.inbox.mails]
+    assert len(answers()) == 1, [mail["Subject"] for mail in vigie.inbox.mails]
 
 
 def test_stop_keeps_it_stopped_until_start(vigie, incident):

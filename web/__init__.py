@@ -22,6 +22,7 @@ PAGES = (
     "incidents",
     "security",
     "thresholds",
+    "windows",
     "probes",
     "mails",
     "recipients",

@@ -55,6 +55,7 @@ DOORS: dict[str, Door] = {
     "incidents.page": READ,
     "incidents.one": READ,
     "incidents.acknowledge": ADMIN,
+    "incidents.silence": ADMIN,
     "security.page": READ,
     "security.one": READ,
     "security.dismiss": ADMIN,
@@ -62,6 +63,9 @@ DOORS: dict[str, Door] = {
     "thresholds.one": Door(Who.READING, Who.ADMINISTRATOR),
     "thresholds.trial": READ,
     "thresholds.undo": ADMIN,
+    "windows.page": Door(Who.READING, Who.ADMINISTRATOR),
+    "windows.end": ADMIN,
+    "windows.drop": ADMIN,
     "about.page": READ,
     "data.page": READ,
     "data.openapi_json": DATA,
@@ -111,6 +115,7 @@ def allowed(who: Who) -> bool:
 
 def check() -> ResponseReturnValue | None:
     """Before every request: the door of its endpoint, or the log-in page, or no."""
+    g.program = False
     if request.endpoint is None:
         # Even what does not exist is not told to strangers where everything is closed.
         return None if request.routing_exception and allowed(Who.READING) else _to_log_in()

@@ -19,6 +19,7 @@ HOME = "user_home_bytes"
 MEMORY_JUDGED = "memory_available_ratio"
 DISKS = 6  # cards; further mounts have their graphs
 GONE = 3600  # a mount or a home that was not measured for so long is not shown as of now
+POINTS = 120  # of a card's graph: it is half a page wide at most
 SIZES = (chart.CARD, chart.NARROW)
 # What a card draws: the last day, of a disk the last month. A young archive fills a shorter span, and the sentence says
 # since when: a day with three minutes of a line in it tells nothing.
@@ -93,7 +94,7 @@ class Reading:
         if sample is None:
             return None
         by = pictures.threshold(self.thresholds, line)
-        outlook = self.outlook(line)
+        outlook = pictures.outlook_of(self.db, self.host, line, sample)
         return Card(
             line.metric.name,
             self.title(line),
@@ -166,7 +167,8 @@ class Reading:
 
     def _figure(self, line: Series, outlook: forecast.Outlook | None = None) -> Figure:
         """The last day or month, in two sizes; of a disk, the way to its end too."""
-        period, told = self._period(line)
+        drawn, told = self._period(line)
+        period = periods.coarse(drawn, POINTS)
         ahead = None
         if outlook and outlook.full_at and self.fresh:
             until = min(outlook.full_at, self.newest + period.seconds // 2)
@@ -199,7 +201,3 @@ class Reading:
             for line in read.series(self.db, self.host, MEMORY_JUDGED)
             for one in pictures.of_line(self.db, self.host, line, period.start, period.end)
         )
-
-    def outlook(self, line: Series) -> forecast.Outlook | None:
-        """When the disk of this line will be full; None for any other metric."""
-        return pictures.outlook_of(self.db, self.host, line, self.latest.get(line.id))

@@ -65,7 +65,10 @@ def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         if stat.S_IMODE(found.st_mode) & 0o007 and path == config.data:
             bad += 1
             yield Finding("mend", _("%(path)s can be entered by others", path=path), f"chmod 700 {quoted}")
-        if path.endswith((".env", ".db", "secret.key", "password")) and stat.S_IMODE(found.st_mode) & 0o007:
+        if (
+            path.endswith((".env", ".db", "secret-key", "pseudonym-key", "first-link", "password"))
+            and stat.S_IMODE(found.st_mode) & 0o007
+        ):
             bad += 1
             yield Finding("mend", _("%(path)s can be read by others", path=path), f"chmod 600 {quoted}")
     if not bad:

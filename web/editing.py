@@ -21,6 +21,7 @@ TITLES = {"cpu": N_("Processor (CPU)"), "memory": N_("Disk"), "ram": N_("RAM")}
 # Shown as what is used: its threshold is on what is available.
 INVERTED = ("ram",)
 RETENTION = "temps_limite"
+DAYS = {"d": 1.0, "day": 1.0, "days": 1.0, "j": 1.0, "jour": 1.0, "jours": 1.0}
 MOST_MINUTES = thresholds.LONGEST // 60
 BELOW = N_("The critical level must not be below the warning level.")
 ABOVE = N_("The critical level must not be above the warning level.")
@@ -236,9 +237,9 @@ def read_form(
     text = form.get(RETENTION, str(days))[:60]
     kept, error = days, ""
     try:
-        kept = levels.whole(text, 1, thresholds.MAX_RETENTION, words) or 0
+        kept = levels.whole(text, 1, thresholds.MAX_RETENTION, words, DAYS, "400") or 0
         if not kept:
-            raise Mistake(levels.NOT_A_NUMBER, value=text.strip()[:40])
+            raise Mistake(levels.NOT_A_NUMBER, value=text.strip()[:40], example="400")
     except Mistake as mistake:
         error = words.gettext(mistake.message, **mistake.values)
     shown = Form(parts[0], parts[1], text, error)

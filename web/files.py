@@ -1,4 +1,8 @@
-"""A list sent as a file while it is read."""
+"""A list sent as a file while it is read.
+
+The view is over, and its connection closed, before the first row is sent: what is read for a row must be asked for
+within the generator, which gets a connection of its own (web/store.py) that ends with the answer.
+"""
 
 from collections.abc import Iterator
 

@@ -17,8 +17,8 @@ from archive.certfr import machine, schedule
 from archive.certfr.machine import Kept
 from archive.incidents import Incident
 from archive.read import Metric, Sample, Series
-from web import exports, people, sentences, state
-from web.cards import DISK, Reading
+from web import exports, people, pictures, sentences, state
+from web.cards import Reading
 from web.people import User
 from web.state import State
 
@@ -84,7 +84,7 @@ def take(db: sqlite3.Connection, host: int, words: Words, now: int) -> Glance:
 
 def _figure(reading: Reading, line: Series) -> Figure:
     sample = reading.latest[line.id]
-    outlook = reading.outlook(line) if line.metric.name == DISK and reading.fresh else None
+    outlook = pictures.outlook_of(reading.db, reading.host, line, sample) if reading.fresh else None
     return Figure(line, reading.title(line), sample, reading.state(line, sample), outlook)
 
 

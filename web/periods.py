@@ -55,6 +55,14 @@ def one(values: Sequence[str], name: str) -> str:
     return values[0].strip() if values else ""
 
 
+def coarse(period: Period, most: int) -> Period:
+    """The same period in at most `most` points: for a graph as small as a card."""
+    step = choose_step(period.seconds, most)
+    length = -(-period.seconds // step) * step
+    end = period.end + -period.end % step
+    return Period(period.key, max(0, end - length), end, step)
+
+
 def parse(asked: Mapping[str, str], now: int, first_at: int, words: Words) -> Period:
     """`asked`: period, from and to as the address gives them ('' when absent). Raises PeriodError."""
     key, since, until = (asked.get(name, "") for name in ("period", "from", "to"))

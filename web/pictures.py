@@ -7,16 +7,17 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from alerts import chart, summary
+from alerts import chart, summary, windows
 from alerts import forecast as forecasts
-from alerts.chart import Band, Forecast, Graph, Level, Line, Mark, Name, Point
+from alerts.chart import Band, Forecast, Graph, Level, Line, Mark, Name, Point, Work
 from alerts.chart_data import gaps, sound, thinned
 from alerts.forecast import Outlook
 from alerts.words import DAY, HOUR, MINUTE, N_, Words
-from archive import events, incidents, read, thresholds
+from archive import events, incidents, read, silences, thresholds
 from archive.events import Event
 from archive.incidents import Incident
 from archive.read import Sample, Series
@@ -26,12 +27,15 @@ from web.svg import Own, data, picture
 
 DISK = "disk_used_ratio"
 FINE = 26 * HOUR  # up to here the samples themselves are read for the sentence: 1 ms a line
+MOST_NIGHTS = 92 * DAY  # weekly windows are drawn on periods up to this
 SIZES = (chart.WIDE, chart.CARD, chart.NARROW)
-SHOWN_EVENTS = ("boot", "package", "account", "restore")
-EVENT_WORDS = {
+EVENT_WORDS = {  # the kinds of events that are ticks
     "boot": N_("The machine started"),
     "package": N_("Packages changed"),
     "account": N_("Accounts changed"),
+    "login": N_("Somebody logged in"),
+    "backup": N_("A backup was made"),
+    "purge": N_("Old figures were removed"),
     "restore": N_("A backup was restored"),
 }
 # In the order of a legend; each has a class of static/chart.css.
@@ -42,6 +46,7 @@ LEGEND = {
     "level": N_("critical threshold"),
     "warning-band": N_("incident (warning)"),
     "incident": N_("incident (critical)"),
+    "work": N_("planned work"),
     "forecast": N_("forecast"),
     "cone": N_("margin of the forecast"),
     "gap": N_("no measure"),
@@ -115,19 +120,18 @@ def limits_of(found: Threshold | None) -> tuple[summary.Limit, ...]:
 
 def of_line(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> tuple[Incident, ...]:
     """Incidents of a line that touch [start, end), oldest first."""
-    kept: dict[int, Incident] = {}
-    found = [one for one in incidents.live(db, host) if one.opened_at is not None]
-    before: int | None = end
-    while before is not None:
-        page = incidents.recent(db, host, 500, before)
-        found += page
-        # A long one may have begun before the period: a month further back is looked at.
-        before = page[-1].opened_at if len(page) == 500 and (page[-1].opened_at or 0) > start - 30 * DAY else None
-    for one in found:
-        mine = one.metric == line.metric.name and one.labels == line.labels and one.kind in ("threshold", "forecast")
-        if mine and one.since_at < end and (one.ended_at is None or one.ended_at > start):
-            kept[one.id] = one
-    return tuple(sorted(kept.values(), key=lambda one: one.since_at))
+    return tuple(incidents.of_span(db, host, line.metric.name, line.labels, ("threshold", "forecast"), start, end))
+
+
+def works_of(db: sqlite3.Connection, host: int, line: Series, start: int, end: int, timezone: str) -> tuple[Work, ...]:
+    """When planned work for this line was, or will be, open within [start, end); nights of a whole year would be a haze."""
+    found = silences.between(db, host, start, end)
+    kept = [
+        one
+        for one in found
+        if windows.covers(one, line.metric.name, line.labels) and not (one.weekly and end - start > MOST_NIGHTS)
+    ]
+    return tuple(Work(*span) for one in kept for span in windows.spans(one, start, end, timezone))
 
 
 def material(
@@ -145,7 +149,7 @@ def material(
     points = sound(read.points(db, host, line, period.start, period.end, period.step))
     limits = limits_of(threshold(thresholds.effective(db, host) if found is None else found, line))
     mine = of_line(db, host, line, period.start, period.end)
-    happened = tuple(one for one in events.between(db, host, period.start, period.end) if one.kind in SHOWN_EVENTS)
+    happened = tuple(one for one in events.between(db, host, period.start, period.end) if one.kind in EVENT_WORDS)
     rhythm = every(db, host, line, points, period.step)
     end = max([period.end, *(point[0] for point in forecast.points)]) if forecast else period.end
     graph = Graph(
@@ -159,6 +163,7 @@ def material(
         known_from=line.first_at,
         levels=tuple(Level(one.value, one.kind, level_words(one, line.metric.unit, words)) for one in limits),
         incidents=tuple(Band(one.since_at, one.ended_at or now, one.level) for one in mine),
+        works=works_of(db, host, line, period.start, period.end, words.timezone),
         events=tuple(Mark(one.at, one.kind) for one in happened),
         forecast=forecast,
         full_scale=line.metric.unit == "ratio" and line.metric.kind == "gauge",
@@ -269,17 +274,28 @@ def sentence(made: Material, words: Words, now: int, period: str) -> str:
 def spans(points: Sequence[Point], graph: Graph, words: Words, now: int) -> list[Row]:
     """The drawn points in words, oldest first."""
     kept, step = thinned(points, graph.step)
+    # No zone is off by less than a quarter of an hour: within one, it is the same day for every reader.
+    quarter = now - now % 900
     return [
         Row(
             point.at,
-            words.day(point.at + step // 2, now) if step >= DAY else words.moment(point.at, now),
-            words.value(point.mean, graph.unit),
-            words.value(point.least, graph.unit),
-            words.value(point.greatest, graph.unit),
+            _when(words, point.at, step, quarter),
+            *_said(words, graph.unit, point.mean, point.least, point.greatest),
             point.count,
         )
         for point in kept
     ]
+
+
+# From one cycle to the next all of a graph's spans but one or two are the same; to write them takes longer than to draw.
+@lru_cache(maxsize=16_384)
+def _when(words: Words, at: int, step: int, now: int) -> str:
+    return words.day(at + step // 2, now) if step >= DAY else words.moment(at, now)
+
+
+@lru_cache(maxsize=16_384)
+def _said(words: Words, unit: str, mean: float, least: float, greatest: float) -> tuple[str, str, str]:
+    return words.value(mean, unit), words.value(least, unit), words.value(greatest, unit)
 
 
 def cursor(rows: Sequence[Row], graph: Graph, words: Words, *, ranged: bool) -> Own:

@@ -4,15 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 from alerts.chart_bars import sparkline
 from alerts.words import DAY, HOUR, Words
 from archive import events, read
 from archive.read import Point, Series
 from web import people
 from web.people import CPU, HOME, MEMORY, PROCESSES, User
-from web.svg import picture
+from web.svg import Own, picture
 
 # Seconds of each span, and of a step of it: about 60 points, enough for a small line.
 SPANS = {"now": DAY, "1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
@@ -32,7 +30,7 @@ class Usage(NamedTuple):
     memory: float | None
     processes: float | None
     growth: float | None
-    trend: Markup  # the processor's course; '' without figures
+    trend: Own  # the processor's course; '' without figures
     since: int | None  # the oldest log-in that is open
 
     @property

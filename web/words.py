@@ -1,5 +1,6 @@
 """The reader's language and time zone: the cookie's choice, then the browser's wish, then the setting."""
 
+from functools import lru_cache
 from typing import cast
 
 from flask import Flask, Response, g, request
@@ -33,8 +34,14 @@ def language() -> str:
 def words() -> Words:
     """The words of this request."""
     if "words" not in g:
-        g.words = Words(language(), store.settings().timezone)
+        g.words = spoken(language(), store.settings().timezone)
     return cast(Words, g.words)
+
+
+@lru_cache(maxsize=8)
+def spoken(language: str, timezone: str) -> Words:
+    """One for all requests: words never change, and what is kept by them (web/pictures.py) is found again."""
+    return Words(language, timezone)
 
 
 def _(message: str, **values: object) -> str:

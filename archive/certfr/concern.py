@@ -1,4 +1,5 @@
-"""What concerns this machine, decided again when there is a reason to: new publications, or other packages.
+"""What concerns this machine, decided again when there is a reason to: new publications, other packages, other updates
+in the repositories.
 
 The costly parts (reading the packages, their changelogs) are done outside any transaction, and not at all while nothing
 has changed.
@@ -8,18 +9,18 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from archive import database
-from archive.certfr import inventory, machine, offer, tracker
-from archive.certfr.changelogs import MachineChangelogs
-from archive.certfr.decide import Decider
+from archive.certfr import debian, inventory, machine, offer
 from archive.certfr.verdict import AFFECTED, Verdict
+
+if TYPE_CHECKING:
+    from archive.certfr import tracker
 
 OpenDb = Callable[[], AbstractContextManager[sqlite3.Connection]]
 DAY = 86_400
 LOGS = ("/var/log/dpkg.log", "/var/log/dnf.rpm.log")
-TRACKER = "tracker.data"  # in data/: Debian's tracker JSON or debsecan's feed, when an administrator gave it
 
 
 class Outcome(NamedTuple):
@@ -28,7 +29,7 @@ class Outcome(NamedTuple):
     decided: int
     packages_changed: int
     told: list[tuple[int, bool]]
-    error: str  # '' when the packages could be read
+    error: str  # '' when the packages, and Debian's data where there is some, could be read
 
 
 def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = False) -> Outcome:
@@ -37,10 +38,12 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
     with open_db() as db:
         seen = _number(db, f"inventory_seen.{host}")
         read_at = _number(db, f"inventory_at.{host}")
+        offers_at = _number(db, f"offers_at.{host}")
+    lists_at = offer.lists_changed_at()
     must_read = changed_at != seen or now - read_at > DAY or anew
     with open_db() as db:
         waiting = list(machine.undecided(db, host, 0, now)) if not must_read else []
-    if not must_read and not waiting:
+    if not must_read and not waiting and lists_at == offers_at:
         return Outcome(0, 0, [], "")
     try:
         packages = inventory.read_machine()
@@ -55,14 +58,42 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
             _set(db, f"inventory_at.{host}", now)
             _set(db, f"inventory_seen.{host}", changed_at)
             waiting = list(machine.undecided(db, host, now if changed or anew else 0, now))
-    decider = Decider(packages, MachineChangelogs(), _tracker(data, packages))
+    if not waiting:
+        return Outcome(0, changed, _offers(open_db, host, packages, lists_at), "")
+    # Here and not above: most hours have nothing to decide, and what decides takes longest to load.
+    from archive.certfr.changelogs import MachineChangelogs
+    from archive.certfr.decide import Decider
+
+    issues, unread = _tracker(data, packages)
+    decider = Decider(packages, MachineChangelogs(), issues)
     decided = []
     for ident, revision, publication in waiting:
         verdict = decider.decide(publication)
         decided.append((ident, revision, verdict, _offered(verdict, packages)))
     with open_db() as db, database.transaction(db):
         told = machine.store(db, host, decided, now)
-    return Outcome(len(decided), changed, told, "")
+    if lists_at != offers_at:
+        told += _offers(open_db, host, packages, lists_at)
+    return Outcome(len(decided), changed, told, unread)
+
+
+def _offers(open_db: OpenDb, host: int, packages: inventory.Inventory, lists_at: int) -> list[tuple[int, bool]]:
+    """Ask again what the repositories offer for what is affected: they may have had nothing when it was decided."""
+    with open_db() as db:
+        standing = machine.standing(db, host)
+    known: dict[tuple[str, str], str] = {}
+    for _advisory, name, version, _offer in standing:
+        if (name, version) not in known:
+            found = [package for package in packages.by_name.get(name, []) if package.version == version]
+            known[name, version] = offer.offered(found[0]) if found else ""
+    news = [
+        (advisory, known[name, version])
+        for advisory, name, version, before in standing
+        if known[name, version] != before
+    ]
+    with open_db() as db, database.transaction(db):
+        _set(db, f"offers_at.{host}", lists_at)
+        return machine.offer_now(db, host, news)
 
 
 def _offered(verdict: Verdict, packages: inventory.Inventory) -> str:
@@ -73,16 +104,16 @@ def _offered(verdict: Verdict, packages: inventory.Inventory) -> str:
     return offer.offered(found[0]) if found else ""
 
 
-def _tracker(data: str, packages: inventory.Inventory) -> tracker.Tracker | None:
-    from pathlib import Path
+def _tracker(data: str, packages: inventory.Inventory) -> "tuple[tracker.Tracker | None, str]":
+    """Debian's data as it is kept, or why it could not be read."""
+    from archive.certfr import tracker
 
-    path = Path(data, TRACKER)
-    if not os.path.exists(path):
-        return None
+    if not debian.kept(data):
+        return None, ""
     try:
-        return tracker.read(path, packages.codename, packages.by_source.keys())
-    except tracker.TrackerError:
-        return None
+        return tracker.read(debian.kept_path(data), packages.codename, packages.by_source.keys()), ""
+    except tracker.TrackerError as error:
+        return None, str(error)
 
 
 def _number(db: sqlite3.Connection, name: str) -> int:

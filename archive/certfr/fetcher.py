@@ -8,10 +8,11 @@ Its own alarm ends it a little after the deadline, so that it does not outlive a
 
 import json
 import math
+import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -44,6 +45,8 @@ def fetch(client: requests.Session, asked: Mapping[str, Any]) -> tuple[dict[str,
             facts = _facts(response)
             if response.status_code != 200:
                 return facts, b""
+            if into := str(asked.get("into", "")):
+                return _saved(response, facts, limit, until, into), b""
             return _body(response, facts, limit, until)
     except (
         requests.exceptions.ChunkedEncodingError,
@@ -64,19 +67,41 @@ def fetch(client: requests.Session, asked: Mapping[str, Any]) -> tuple[dict[str,
 def _body(
     response: requests.Response, facts: dict[str, object], limit: int, until: float
 ) -> tuple[dict[str, object], bytes]:
-    """The decoded body; stops at the cap however small the packed one is (292 kB of gzip can hold 300 MB)."""
+    """The decoded body, in memory."""
+    body = bytearray()
+    said = _pour(response, facts, limit, until, body.extend)
+    return (said, b"") if "problem" in said else ({**said, "length": len(body)}, bytes(body))
+
+
+def _saved(
+    response: requests.Response, facts: dict[str, object], limit: int, until: float, into: str
+) -> dict[str, object]:
+    """The decoded body, in a file of its own: neither process ever holds more than a piece of it."""
+    fd = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "wb") as file:
+        return _pour(response, facts, limit, until, file.write)
+
+
+def _pour(
+    response: requests.Response,
+    facts: dict[str, object],
+    limit: int,
+    until: float,
+    sink: Callable[[bytes], object],
+) -> dict[str, object]:
+    """Stops at the cap however small the packed body is (292 kB of gzip can hold 300 MB). `facts`, or the problem."""
     packing = response.headers.get("Content-Encoding", "identity").strip().lower()
     if packing not in ("identity", "gzip", "x-gzip", "deflate", ""):
-        return {"problem": "body", "detail": f"packed as {packing[:40]!r}, which was not asked for"}, b""
-    body = bytearray()
+        return {"problem": "body", "detail": f"packed as {packing[:40]!r}, which was not asked for"}
+    length = 0
     for chunk in response.iter_content(CHUNK):
-        body += chunk
-        if len(body) > limit:
-            return {"problem": "body", "detail": f"more than {limit} bytes, stopped there"}, b""
+        length += len(chunk)
+        if length > limit:
+            return {"problem": "body", "detail": f"more than {limit} bytes, stopped there"}
         if time.monotonic() > until:
-            return {"problem": "network", "detail": "no whole answer in time"}, b""
-    facts["length"] = len(body)
-    return facts, bytes(body)
+            return {"problem": "network", "detail": "no whole answer in time"}
+        sink(chunk)
+    return facts
 
 
 def _facts(response: requests.Response) -> dict[str, object]:

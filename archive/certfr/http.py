@@ -58,7 +58,7 @@ class Answer(NamedTuple):
     url: str
 
 
-def checked_base(base_url: str) -> str:
+def checked_base(base_url: str, setting: str = "VIGIE_CERTFR_URL") -> str:
     """The base address without its last slash; `FetchError` unless it is https, or http on this machine."""
     try:
         parts = urlsplit(base_url)
@@ -76,8 +76,7 @@ def checked_base(base_url: str) -> str:
     ):
         raise FetchError(
             "refused",
-            f"VIGIE_CERTFR_URL={base_url!r} is not an address to read from: "
-            "give https://..., or http:// on this machine only",
+            f"{setting}={base_url!r} is not an address to read from: give https://..., or http:// on this machine only",
         )
     return base_url.rstrip("/")
 
@@ -95,11 +94,14 @@ class Client:
         deadline: float = DEADLINE,
         budget: float = BUDGET,
         pause: float = PAUSE,
+        setting: str = "VIGIE_CERTFR_URL",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`contact`: the project's address (shown as +address) or a word. `ca_file` replaces the usual certificates."""
-        self.base_url = checked_base(base_url)
+        """`contact`: the project's address (shown as +address) or a word. `ca_file` replaces the usual certificates.
+        `setting`: the name under which the administrator gave the address."""
+        self.base_url = checked_base(base_url, setting)
+        self.setting = setting
         self.user_agent = _user_agent(version, contact)
         self.ca_file = ca_file
         self.deadline = deadline
@@ -143,24 +145,29 @@ class Client:
         fresh: bool = False,
     ) -> Answer:
         """The answer for one path, at most `limit` decoded bytes. `fresh` asks every cache on the way to look again."""
+        return self._get(path, limit, etag, last_modified, "no-cache" if fresh else "", "")
+
+    def save(self, path: str, into: str, *, limit: int, etag: str = "", last_modified: str = "") -> Answer:
+        """The answer for one path, its body in the file `into` (written over) and not in memory; packed on the way."""
+        return self._get(path, limit, etag, last_modified, "", into)
+
+    def _get(self, path: str, limit: int, etag: str, last_modified: str, cache: str, into: str) -> Answer:
         if not SAFE_PATH.fullmatch(path) or "/../" in f"{path}/":
             raise FetchError("refused", f"{path[:100]!r} is not a path of the site: not asked")
         url = self.base_url + path
         self._wait(url)
-        headers = {"User-Agent": self.user_agent, "Accept-Encoding": "identity"}
+        headers = {"User-Agent": self.user_agent, "Accept-Encoding": "gzip" if into else "identity"}
         if etag:
             headers["If-None-Match"] = etag
         if last_modified:
             headers["If-Modified-Since"] = last_modified
-        if fresh:
-            headers["Cache-Control"] = "no-cache"
+        if cache:
+            headers["Cache-Control"] = cache
         deadline = min(self.deadline, self.time_left())
         self.requests += 1
-        facts, body = self._ask(
-            {"url": url, "headers": headers, "limit": limit, "deadline": deadline, "ca_file": self.ca_file},
-            deadline,
-        )
-        return _answer(url, facts, body, conditional=bool(etag or last_modified))
+        asked = {"url": url, "headers": headers, "limit": limit, "deadline": deadline, "ca_file": self.ca_file}
+        facts, body = self._ask({**asked, "into": into} if into else asked, deadline)
+        return _answer(url, facts, body, conditional=bool(etag or last_modified), setting=self.setting)
 
     def _wait(self, url: str) -> None:
         """One request a second, and none past the budget."""
@@ -269,7 +276,7 @@ def _user_agent(version: str, contact: str) -> str:
     return f"Vigie/{plain(version) or '0'} ({'+' if '://' in contact else ''}{contact})"
 
 
-def _answer(url: str, facts: Mapping[str, object], body: bytes, *, conditional: bool) -> Answer:
+def _answer(url: str, facts: Mapping[str, object], body: bytes, *, conditional: bool, setting: str) -> Answer:
     """The answer, or the `FetchError` that says why there is none."""
     said, problem = str(facts.get("detail", "")), str(facts.get("problem", ""))
     if problem:
@@ -282,7 +289,7 @@ def _answer(url: str, facts: Mapping[str, object], body: bytes, *, conditional: 
         raise FetchError(
             "redirect",
             f"{url}: redirects to {str(facts.get('location', ''))[:200]!r} (status {status}), which is not followed; "
-            "if the site has moved, set VIGIE_CERTFR_URL",
+            f"if the site has moved, set {setting}",
             status=status,
         )
     wait = _number(facts.get("retry_after"))

@@ -34,8 +34,11 @@ class JudgeError(ValueError):
 
 def load_publications(references: Collection[str]) -> Iterator[Publication]:
     """The archive's own publications, newest revision first; all of them when no reference is given."""
-    with database.reader(settings.load().data) as db:
-        found = rows.bodies(db)
+    try:
+        with database.reader(settings.load().data) as db:
+            found = rows.bodies(db)
+    except database.DatabaseError as error:
+        raise JudgeError(f"{error}; or give the publications: --publications PATH") from None
     for reference, body in found:
         if not references or reference in references:
             try:
@@ -150,7 +153,10 @@ def run(argv: Sequence[str]) -> int:
         print(f"vigie certfr judge: {error}", file=sys.stderr)
         return 2
     if missing:
-        print(f"vigie certfr judge: not found: {', '.join(sorted(missing))}", file=sys.stderr)
+        where = (
+            "in the files given" if options.publications else "in the archive; ./vigie certfr import brings files in"
+        )
+        print(f"vigie certfr judge: not {where}: {', '.join(sorted(missing))}", file=sys.stderr)
         return 2
     return 0
 

@@ -154,6 +154,32 @@ def store(
     return told
 
 
+def standing(db: sqlite3.Connection, host: int) -> list[tuple[int, str, str, str]]:
+    """(advisory id, package, installed, version offered) of everything that is affected now."""
+    return list(
+        db.execute(
+            "SELECT advisory, package, installed, offered FROM verdict WHERE host=? AND verdict='affected' ORDER BY advisory",
+            (host,),
+        )
+    )
+
+
+def offer_now(db: sqlite3.Connection, host: int, offers: Iterable[tuple[int, str]]) -> list[tuple[int, bool]]:
+    """Keep (advisory id, version offered). Returns the advisories for which there was none and now is one, as `store`
+    does: alerts were told already, and what was there before the first complete reading never is."""
+    told = []
+    for advisory, version in offers:
+        before = db.execute(
+            "SELECT v.offered, a.kind, a.backlog FROM verdict v JOIN advisory a ON a.id = v.advisory"
+            " WHERE v.host=? AND v.advisory=?",
+            (host, advisory),
+        ).fetchone()
+        db.execute("UPDATE verdict SET offered=? WHERE host=? AND advisory=?", (version, host, advisory))
+        if before and version and before == ("", "avis", 0):
+            told.append((advisory, False))
+    return told
+
+
 def verdicts(db: sqlite3.Connection, host: int, verdict: str = "", most: int = 200) -> list[Kept]:
     """Verdicts, alerts in force first, then the newest; `verdict` keeps one kind of them."""
     rows = db.execute(
@@ -187,22 +213,50 @@ def publications(
     kind: str = "",
     verdict: str = "",
     text: str = "",
+    vendor: str = "",
+    year: str = "",
     most: int = 50,
     skip: int = 0,
 ) -> list[Listed]:
-    """Publications that are known, alerts in force first, then the newest. `text` is looked for in title and reference."""
-    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    """Publications that are known, alerts in force first, then the newest. `text` is looked for in title and reference,
+    `vendor` in the vendors' names of the affected systems, `year` is that of the reference."""
     rows = db.execute(
         "SELECT a.reference, a.kind, a.title, a.status, coalesce(a.last_at, a.listed_at), coalesce(v.verdict, ''),"
         " coalesce(v.package, ''), coalesce(v.installed, ''), coalesce(v.offered, ''), v.fixed_at, v.dismissed_at"
         " FROM advisory a LEFT JOIN verdict v ON v.advisory = a.id AND v.host = :host"
         " WHERE (:kind = '' OR a.kind = :kind) AND (:verdict = '' OR coalesce(v.verdict, '') = :verdict)"
-        " AND (:text = '' OR a.title LIKE :pattern ESCAPE '\\' OR a.reference LIKE :pattern ESCAPE '\\')"
+        " AND (:text = '' OR a.title LIKE :text_like ESCAPE '\\' OR a.reference LIKE :text_like ESCAPE '\\')"
+        " AND (:year = '' OR substr(a.reference, instr(a.reference, '-') + 1, 4) = :year)"
+        " AND (:vendor = '' OR EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(a.body) THEN a.body ELSE '{}' END,"
+        " '$.affected_systems') s WHERE json_extract(s.value, '$.product.vendor.name') LIKE :vendor_like ESCAPE '\\'))"
         " ORDER BY CASE WHEN a.status = 'open' THEN 0 ELSE 1 END, coalesce(a.last_at, a.listed_at, 0) DESC, a.reference DESC"
         " LIMIT :most OFFSET :skip",
-        {"host": host, "kind": kind, "verdict": verdict, "text": text, "pattern": pattern, "most": most, "skip": skip},
+        {
+            "host": host,
+            "kind": kind,
+            "verdict": verdict,
+            "text": text,
+            "text_like": _containing(text),
+            "vendor": vendor,
+            "vendor_like": _containing(vendor),
+            "year": year,
+            "most": most,
+            "skip": skip,
+        },
     )
     return [Listed(*row) for row in rows]
+
+
+def years(db: sqlite3.Connection) -> list[str]:
+    """The years of the references that are known, newest first."""
+    rows = db.execute(
+        "SELECT DISTINCT substr(reference, instr(reference, '-') + 1, 4) AS y FROM advisory ORDER BY y DESC"
+    )
+    return [year for (year,) in rows]
+
+
+def _containing(text: str) -> str:
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
 def verdict_of(db: sqlite3.Connection, host: int, reference: str) -> Kept | None:

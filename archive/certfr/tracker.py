@@ -100,6 +100,30 @@ def inflate(body: bytes, path: Path) -> str:
     return text.decode("utf-8", "replace")
 
 
+def write(found: Tracker, path: Path) -> None:
+    """Keep what was read, in the tracker's own form, in place of the whole: `read` takes it back."""
+    body = {
+        source: {
+            cve: {
+                "releases": {
+                    found.suite: {
+                        "status": issue.status,
+                        **({"fixed_version": issue.fixed_version} if issue.fixed_version else {}),
+                        **({"urgency": issue.urgency} if issue.urgency else {}),
+                        **({"nodsa": issue.note} if issue.note else {}),
+                    }
+                }
+            }
+            for cve, issue in issues.items()
+        }
+        for source, issues in found.issues.items()
+    }
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_text(json.dumps(body, separators=(",", ":")), encoding="utf-8")
+    beside.chmod(0o600)
+    beside.replace(path)
+
+
 # --- the tracker's JSON -----------------------------------------------------------------------------
 
 

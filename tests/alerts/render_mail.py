@@ -16,9 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from alerts import digest, mail, owed  # noqa: E402
+from alerts import advisories, digest, mail, owed, person  # noqa: E402
+from alerts.evidence import from_json as evidence_of  # noqa: E402
 from alerts.words import Words  # noqa: E402
 from archive import database, evidence, outbox  # noqa: E402
+from archive.certfr.machine import Kept  # noqa: E402
+from archive.certfr.verdict import Reason  # noqa: E402
+from archive.persons import Account  # noqa: E402
 from tests.alerts import post  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -28,7 +32,9 @@ USERS = (
     'user_memory_bytes{user="alice"} 410000000\nuser_memory_bytes{user="bob"} 6100000000\n'
     'user_home_bytes{user="alice"} 91000000000\n'
 )
+URL = "https://vigie.example.org"
 WIDTHS = (600, 390)
+REASON = (("cve", "CVE-2026-99999"), ("version", "6.1.170-1"))
 SCHEMES = ("light", "dark")
 
 
@@ -40,30 +46,72 @@ def cases(folder: Path, language: str = "fr") -> dict[str, EmailMessage]:
         first = post.incident(db)
         opened = post.transition(db, first)
         evidence.add(db, first, post.NOW - 20, "opened", post.evidence_body())
-        owed.owe(db, 1, [opened], post.people("a@example.org"), "https://vigie.example.org", post.NOW)
+        owed.owe(db, 1, [opened], post.people("a@example.org"), URL, post.NOW)
         ended = post.transition(db, first, "resolved", post.NOW, 0.84)
         db.execute(
             "UPDATE incident SET state='resolved', ended_at=?, end_reason='cleared' WHERE id=?", (post.NOW, first)
         )
         db.execute("UPDATE delivery SET state='accepted', done_at=?", (post.NOW,))
-        owed.owe(db, 1, [ended], post.people("a@example.org"), "https://vigie.example.org", post.NOW)
+        owed.owe(db, 1, [ended], post.people("a@example.org"), URL, post.NOW)
         probe = post.incident(db, kind="silent", metric="smart", labels="{}", level="warning", value=3)
         gone = post.transition(db, probe, "opened", post.NOW, 3.0, "warning")
         full = post.incident(db, kind="forecast", metric="disk_used_ratio", labels='{"mount":"/srv"}', level="warning")
         soon = post.transition(db, full, "opened", post.NOW, 61_000.0, "warning")
-        owed.owe(db, 1, [gone, soon], post.people("a@example.org"), "https://vigie.example.org", post.NOW)
+        owed.owe(db, 1, [gone, soon], post.people("a@example.org"), URL, post.NOW)
+        silent = post.incident(
+            db, kind="silent", metric="", labels="{}", level="critical", since=post.NOW - 7200, value=7200.0, ended=post.NOW,
+            state="resolved",
+        )  # fmt: skip
+        moves = [
+            post.transition(db, silent, "opened", post.NOW - 7000, 7200.0),
+            post.transition(db, silent, "resolved", post.NOW, 7200.0),
+        ]
+        owed.owe(db, 1, moves, post.people("a@example.org"), URL, post.NOW)
     settings = post.settings(data, smtp_port="25", language=language)
     made = {}
     with database.reader(str(data)) as db:
-        for name, number in (("opened", 1), ("ended", 2), ("several", 3)):
+        for name, number in (("opened", 1), ("ended", 2), ("several", 3), ("silent", 4)):
             one = outbox.notification(db, number)
             content = mail.content_of(db, settings, one, post.NOW)
             made[name] = parsed(mail.assemble(content, one, [], ["a@example.org"], "v@example.org", "srv", post.NOW))
         ready = digest.make(db, settings, Words(language, "Europe/Paris"), post.NOW + 60)
-    content = mail.Content(ready.subject, ready.text, ready.html)
-    one = one._replace(message_id="<digest@x>")
-    made["digest"] = parsed(mail.assemble(content, one, [], ["a@example.org"], "v@example.org", "srv", post.NOW))
+    for name, words in (
+        ("digest", tuple(ready)),
+        ("person-cpu", person.compose(burden("cpu", 1.4), "srv-web-01", "admin@example.org", settings, post.NOW)),
+        ("person-disk", person.compose(burden("disk", 4.1e10), "srv-web-01", "admin@example.org", settings, post.NOW)),
+        ("advisory", advisory(language)),
+    ):
+        ready_one = one._replace(message_id=f"<{name}@x>")
+        content = mail.Content(*words)
+        made[name] = parsed(mail.assemble(content, ready_one, [], ["a@example.org"], "v@example.org", "srv", post.NOW))
     return made
+
+
+def burden(kind: str, value: float) -> person.Burden:
+    """What alice takes."""
+    found = evidence_of(post.evidence_body())
+    mine = tuple(one for one in found.cpu if one.user == "alice") if kind == "cpu" else ()
+    grown = tuple(one for one in found.grown if "alice" in one.path) if kind == "disk" else ()
+    return person.Burden(Account("alice", "/home/alice"), kind, value, post.NOW - 6 * 3600, "/", mine, grown)
+
+
+def advisory(language: str) -> tuple[str, str, str]:
+    """An alert without an update yet, and an avis with one."""
+    kernel = Kept(
+        "CERTFR-2026-AVI-9001", "avis", "Multiples vulnérabilités dans le noyau Linux de Debian", "open", post.NOW,
+        "affected", "linux-image-6.1.0-40-amd64", "6.1.153-1", Reason("tracker_behind", REASON),
+        ("linux 6.1.153-1 < 6.1.170-1 (DSA-9001-1)",), post.NOW, None, "", None, "6.1.170-1",
+    )  # fmt: skip
+    alert = kernel._replace(
+        reference="CERTFR-2026-ALE-014",
+        kind="alerte",
+        title="[MàJ] Vulnérabilité dans OpenSSH activement exploitée",
+        offered="",
+    )
+    subject = "[srv-web-01] CERT-FR : CERTFR-2026-ALE-014 concerne cette machine (et 1 autre)"
+    words = Words(language, "Europe/Paris")
+    both = advisories.compose("srv-web-01", subject, [(alert, True), (kernel, False)], URL, words, post.NOW)
+    return subject, *both
 
 
 def parsed(data: bytes) -> EmailMessage:

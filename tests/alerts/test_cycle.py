@@ -377,7 +377,7 @@ def test_only_little_of_the_standard_library_is_imported(machine: Machine) -> No
     }  # fmt: skip
     assert imported & heavy == set()
     assert {name for name in imported if name.startswith("alerts.")} <= {
-        "alerts.causes", "alerts.cycle", "alerts.judge", "alerts.minute", "alerts.reminders", "alerts.rules",
+        "alerts.calm", "alerts.causes", "alerts.cycle", "alerts.judge", "alerts.minute", "alerts.reminders", "alerts.rules",
         "alerts.silent", "alerts.telling",
     }  # fmt: skip
 

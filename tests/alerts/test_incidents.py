@@ -1,4 +1,4 @@
-"""Incidents as rows: reading, acknowledging, planned work; and what holds whatever the code does."""
+"""Incidents as rows: reading, acknowledging; and what holds whatever the code does."""
 
 import sqlite3
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from archive import database
 from archive import incidents as rows
-from archive.incidents import Incident, IncidentError, Silence
+from archive.incidents import Incident, IncidentError
 from tests.alerts.judging import START, Machine
 
 
@@ -105,43 +105,3 @@ def test_an_acknowledgement_ends_with_the_incident(machine: Machine) -> None:
     [found] = machine.incidents()
     assert (found.state, found.flaps, found.acknowledged_at) == ("open", 1, None)
     assert machine.mails() == [("opened",), ("resolved",), ("returned",)]
-
-
-WORK = Silence(0, 0, "", "{}", START, START + 3600, "", " moving racks ", 0, "", None)
-
-
-def test_planned_work_is_kept_and_listed_until_it_is_over(machine: Machine) -> None:
-    with database.writer(str(machine.data)) as db:
-        number = rows.plan(db, WORK, "ada", START)
-        weekly = rows.plan(db, WORK._replace(to_at=0, weekly=rows.weekly_json([6], "22:00", "06:00")), "ada", START)
-        assert [one.id for one in rows.silences(db, 1, START)] == [number, weekly]
-        assert [one.id for one in rows.silences(db, 1, START + 3600)] == [weekly]
-        assert rows.silences(db, 1, START)[0].reason == "moving racks"
-        rows.end_plan(db, weekly, START + 10)
-        assert rows.silences(db, 1, START + 3600) == []
-        with pytest.raises(IncidentError):
-            rows.end_plan(db, weekly, START + 20)
-
-
-@pytest.mark.parametrize(
-    ("given", "field"),
-    [
-        ({"to_at": START}, "to_at"),
-        ({"to_at": START - 5}, "to_at"),
-        ({"to_at": 0}, "to_at"),
-        ({"from_at": START - 7200, "to_at": START - 3600}, "to_at"),
-        ({"to_at": 0, "weekly": "{"}, "weekly"),
-        ({"to_at": 0, "weekly": "[]"}, "weekly"),
-        ({"to_at": 0, "weekly": rows.weekly_json([], "22:00", "06:00")}, "weekly"),
-        ({"to_at": 0, "weekly": rows.weekly_json([7], "22:00", "06:00")}, "weekly"),
-        ({"to_at": 0, "weekly": rows.weekly_json([1], "24:00", "06:00")}, "weekly"),
-        ({"to_at": 0, "weekly": rows.weekly_json([1], "2:00", "06:00")}, "weekly"),
-        ({"to_at": 0, "weekly": rows.weekly_json([1], "06:00", "06:00")}, "weekly"),
-    ],
-)
-def test_bad_planned_work_names_its_field(machine: Machine, given: dict[str, object], field: str) -> None:
-    with database.writer(str(machine.data)) as db:
-        with pytest.raises(IncidentError) as caught:
-            rows.plan(db, WORK._replace(**given), "ada", START)  # type: ignore[arg-type]
-        assert caught.value.field == field
-        assert rows.silences(db, 1, 0) == []

@@ -4,12 +4,13 @@ import base64
 import json
 import shutil
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alerts import mail, owed, picture, sheet, wording
@@ -311,3 +312,49 @@ def test_base64_of_the_picture_is_wrapped(data: Path) -> None:
     raw = made(data).as_bytes()
     assert max(len(line) for line in raw.split(b"\n")) <= 998
     assert base64.b64encode(b"\x89PNG\r\n")[:7] in raw
+
+
+def test_a_machine_that_was_silent_shows_no_other_line_and_says_where_to_look(data: Path) -> None:
+    post.fill(data, [(NOW, 0.5)], "# HELP load_average Load\nload_average 4\n# HELP disk_used_ratio x\n")
+    with post.writing(data) as db:
+        number = post.incident(
+            db, kind="silent", metric="", labels="{}", since=NOW - 7200, value=7200.0, ended=NOW, state="resolved"
+        )
+        moves = [post.transition(db, number, kind, NOW, 7200.0) for kind in ("opened", "resolved")]
+        owed.owe(db, 1, moves, post.people(*WHO), URL, NOW)
+    mail_ = made(data)
+    part = mail_.get_body(("plain",))
+    assert part is not None
+    assert not set(BLOCKS) & set(part.get_content())
+    assert "journalctl" in part.get_content()
+    assert [part.get_content_type() for part in mail_.walk() if part.get_content_maintype() == "image"] == []
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def headers(subject: str) -> EmailMessage:
+    one = outbox.Notification(0, 1, NOW, "test", "<a@x>", "<a@x>", "", "{}")
+    raw = mail.assemble(mail.Content(subject, "x", ""), one, [], WHO, "v@example.org", "srv", NOW)
+    found = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab é’œ\u202f\u00a0:%(/)[]-=?_"), min_size=1, max_size=120))
+@example("[srv-web-01] Vos programmes occupent 140\u202f% d’un cœur")
+@example("é é " * 20)
+def test_a_subject_arrives_as_it_was_written(text: str) -> None:
+    subject = wording.one_line(text)
+    assert str(headers(subject)["Subject"]) == (subject or "Vigie")
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab é’œ-"), min_size=1, max_size=60))
+def test_the_senders_name_arrives_as_it_was_written(host: str) -> None:
+    one = outbox.Notification(0, 1, NOW, "test", "<a@x>", "<a@x>", "", "{}")
+    raw = mail.assemble(mail.Content("s", "x", ""), one, [], WHO, "v@example.org", host, NOW)
+    # The older reader: the newer one of Python 3.11 puts a space into a long encoded word.
+    told = str(make_header(decode_header(message_from_bytes(raw, policy=policy.compat32)["From"])))
+    assert told.split() == [*f"Vigie {host}".split(), "<v@example.org>"]

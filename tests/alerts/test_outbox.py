@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import time
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -98,10 +99,57 @@ def test_m01_jitter_takes_at_most_a_quarter_away() -> None:
 def test_m01_without_a_mail_server_the_reason_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owe(data)
     monkeypatch.setattr("alerts.sendmail.PLACES", ())
-    monkeypatch.setattr("alerts.sendmail.find", lambda: "")
     sent = outbox.run(post.settings(data), NOW)
     assert sent.reason == outbox.NO_SERVER
     assert first(data).state == "queued"
+
+
+@pytest.fixture
+def local_sendmail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A real executable where the machine's own would be: keeps each mail it is given, and answers as told."""
+    program = tmp_path / "sendmail"
+    program.write_text(
+        f'#!/bin/sh\ncd {tmp_path}\nread -r status <status\nprintf "%s\\n" "$@" >argv\n'
+        'if [ "$status" = 0 ]; then cat >mail; else cat >refused; echo "no such user"; fi\nexit "$status"\n'
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr("alerts.sendmail.PLACES", (str(program),))
+    return tmp_path
+
+
+def test_without_an_smtp_server_the_mail_leaves_by_the_sendmail_that_is_installed(
+    data: Path, local_sendmail: Path
+) -> None:
+    owe(data, (A, B))
+    (local_sendmail / "status").write_text("75\n")  # EX_TEMPFAIL
+    assert outbox.run(post.settings(data), NOW, spread=lambda: 0.0) == outbox.Sent(0, 2, 0, "")
+    assert [state for _, state in post.states(data)] == ["queued", "queued"]
+
+    (local_sendmail / "status").write_text("0\n")
+    assert outbox.run(post.settings(data), NOW + 60).accepted == 2
+    assert (local_sendmail / "argv").read_text().split() == ["-i", "-f", "vigie@srv-web-01", "--", A, B]
+    raw = (local_sendmail / "mail").read_bytes()
+    kept = message_from_bytes(raw, policy=policy.default)
+    assert kept["Message-ID"] in (local_sendmail / "refused").read_text(), "the same one as at the first try"
+    assert str(kept["To"]) == f"{A}, {B}"
+    entry = post.ledger(data)[0]
+    assert {(one.state, one.server) for one in entry.deliveries} == {("accepted", str(local_sendmail / "sendmail"))}
+    assert kept["Message-ID"] == entry.notification.message_id
+
+
+def test_what_sendmail_refuses_for_good_is_held_with_its_words(data: Path, local_sendmail: Path) -> None:
+    owe(data)
+    (local_sendmail / "status").write_text("67\n")  # EX_NOUSER
+    assert outbox.run(post.settings(data), NOW).refused == 1
+    assert (first(data).state, first(data).reply) == ("held", "status 67 no such user")
+
+
+def test_where_an_smtp_server_is_set_sendmail_is_left_alone(data: Path, local_sendmail: Path) -> None:
+    owe(data)
+    with server() as (port, inbox):
+        assert run(data, port).accepted == 1
+    assert len(inbox.mails) == 1
+    assert not (local_sendmail / "argv").exists()
 
 
 def test_m05_m06_a_drop_is_tried_again_with_the_same_message_id(data: Path) -> None:

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts import outbox as sender
 from alerts import owed
 from archive import database, outbox
+from archive.recipients import Recipient
 from tests.alerts import post
 from tests.alerts.post import NOW
+from tests.alerts.smtp_server import server
 
 URL = "http://localhost:5000"
 BOTH = ("a@example.org", "b@example.org")
@@ -187,3 +190,80 @@ def test_nobody_hears_an_end_without_a_beginning(accepted: set[str], queued: set
         recovery = post.ledger(data)[0]
         told = {one.recipient for one in recovery.deliveries if one.state == "queued"}
         assert told == accepted | queued
+
+
+# --- what each recipient wants ----------------------------------------------------------------------------------------
+
+CALM = Recipient("calm@example.org", "critical")
+ENGLISH = Recipient("en@example.org", language="en")
+
+
+def owe_to(data: Path, transitions: list[int], *people: Recipient, now: int = NOW) -> None:
+    with post.writing(data) as db:
+        owed.owe(db, 1, transitions, people, URL, now)
+
+
+def heard(data: Path) -> list[list[tuple[str, str]]]:
+    """(recipient, state) of each mail, oldest first."""
+    return [[(one.recipient, one.state) for one in mail.deliveries] for mail in reversed(post.ledger(data))]
+
+
+def test_who_wants_only_what_is_critical_hears_no_warning_and_not_its_end(data: Path) -> None:
+    incident, transition = opened(data, level="warning")
+    with post.writing(data) as db:
+        db.execute("UPDATE transition SET level='warning'")
+    owe_to(data, [transition], CALM, Recipient("a@example.org"))
+    accept(data, "a@example.org")
+    with post.writing(data) as db:
+        end = post.transition(db, incident, "resolved", NOW + 600, 0.84, "warning")
+    owe_to(data, [end], CALM, Recipient("a@example.org"))
+    assert heard(data) == [
+        [("a@example.org", "accepted"), ("calm@example.org", "dropped")],
+        [("a@example.org", "queued"), ("calm@example.org", "dropped")],
+    ]
+    assert post.ledger(data)[1].deliveries[1].reply == owed.ONLY_CRITICAL
+
+
+def test_a_warning_that_becomes_critical_is_told_from_there_on_and_so_is_its_end(data: Path) -> None:
+    with post.writing(data) as db:
+        incident = post.incident(db, level="warning")
+        first = post.transition(db, incident, "opened", NOW, 0.92, "warning")
+    owe_to(data, [first], CALM)
+    with post.writing(data) as db:
+        worse = post.transition(db, incident, "escalated", NOW + 300, 0.98, "critical")
+    owe_to(data, [worse], CALM)
+    accept(data, CALM.address)
+    with post.writing(data) as db:
+        end = post.transition(db, incident, "resolved", NOW + 600, 0.84, "warning")
+    owe_to(data, [end], CALM)
+    assert heard(data)[2] == [(CALM.address, "queued")]
+
+
+def test_who_accepted_the_beginning_hears_the_end_although_the_wishes_changed_in_between(data: Path) -> None:
+    with post.writing(data) as db:
+        incident = post.incident(db, level="warning")
+        first = post.transition(db, incident, "opened", NOW, 0.92, "warning")
+    owe_to(data, [first], Recipient("a@example.org"), Recipient("b@example.org"))
+    accept(data, "a@example.org")
+    accept(data, "b@example.org")
+    with post.writing(data) as db:
+        end = post.transition(db, incident, "resolved", NOW + 600, 0.84, "warning")
+    owe_to(data, [end], Recipient("a@example.org", "critical"), Recipient("new@example.org"))
+    assert dict(heard(data)[1]) == {"a@example.org": "queued", "b@example.org": "queued", "new@example.org": "dropped"}
+
+
+def test_each_language_is_a_mail_of_its_own_with_the_same_thread(data: Path) -> None:
+    _, transition = opened(data)
+    owe_to(data, [transition], Recipient("a@example.org"), ENGLISH, Recipient("b@example.org"))
+    assert sorted(heard(data)) == [
+        [("a@example.org", "queued"), ("b@example.org", "queued")],
+        [("en@example.org", "queued")],
+    ]
+    with server() as (port, inbox):
+        sender.run(post.settings(data, smtp_port=str(port)), NOW)
+    assert sorted(subject.partition(":")[0].rstrip() for subject in inbox.subjects) == [
+        "[srv-web-01] CRITICAL",
+        "[srv-web-01] CRITIQUE",
+    ]
+    first, second = inbox.parsed
+    assert first["Message-ID"] == second["In-Reply-To"]

@@ -1,15 +1,18 @@
 """Planned work postpones, and tells at its end if it is still so."""
 
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts import windows
-from archive import database
-from archive import incidents as rows
-from archive.incidents import Silence
+from archive import database, incidents
+from archive import silences as rows
+from archive.silences import Silence
 from tests.alerts.judging import START, Machine
 
 PARIS = "Europe/Paris"
@@ -93,6 +96,72 @@ def test_which_lines_a_window_is_for(one: Silence, metric: str, labels: str, cov
     assert windows.covers(one, metric, labels) is covered
 
 
+def test_a_window_for_several_metrics_covers_each_and_no_other() -> None:
+    both = silence(metric="disk_used_ratio disk_inodes_used_ratio", labels='{"mount":"/"}')
+    assert windows.covers(both, "disk_used_ratio", '{"mount":"/"}')
+    assert windows.covers(both, "disk_inodes_used_ratio", '{"mount":"/"}')
+    assert not windows.covers(both, "disk_used", '{"mount":"/"}')
+    assert not windows.covers(both, "disk_used_ratio", '{"mount":"/srv"}')
+
+
+# --- when it opens and closes ----------------------------------------------------------------------------------------
+
+
+ZONES = st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kathmandu"])
+CLOCKS = st.integers(0, 1439).map(lambda minute: f"{minute // 60:02}:{minute % 60:02}")
+# Weeks around both changes of clocks of 2026, and one without.
+BEGINNINGS = st.sampled_from(
+    ["2026-03-05", "2026-03-26", "2026-04-03", "2026-06-10", "2026-10-01", "2026-10-22", "2026-10-30"]
+)
+
+
+@given(ZONES, st.lists(st.integers(0, 6), min_size=1), CLOCKS, CLOCKS, BEGINNINGS, st.integers(0, 6 * 1440), st.data())
+def test_the_spans_say_what_the_judge_says_of_every_minute(
+    zone: str, days: list[int], opens: str, closes: str, day: str, ended: int, data: st.DataObject
+) -> None:
+    if opens == closes:
+        return
+    start = at(day, zone)
+    end = start + 6 * 86_400
+    one = silence(
+        weekly=rows.weekly_json(days, opens, closes),
+        from_at=start + data.draw(st.integers(-1440, 1440)) * 60,
+        to_at=data.draw(st.sampled_from([0, end - 3600])),
+        ended_at=data.draw(st.sampled_from([None, start + ended * 60])),
+    )
+    found = windows.spans(one, start, end, zone)
+    assert all(a.end < b.start for a, b in pairwise(found))
+    for minute in range(start, end, 60 * 7):
+        inside = any(span.start <= minute < span.end for span in found)
+        assert inside == windows.is_open(one, minute, zone)
+    for span in found:
+        assert windows.is_open(one, span.start, zone)
+        assert windows.is_open(one, span.end - 1, zone)
+        assert span.end == end or not windows.is_open(one, span.end, zone)
+
+
+def test_the_hour_that_comes_twice_opens_a_weekly_window_twice() -> None:
+    night = silence(weekly=rows.weekly_json([6], "02:15", "02:45"))
+    found = windows.spans(night, at("2026-10-25 00:00"), at("2026-10-25 06:00"), PARIS)
+    first, second = at("2026-10-25 02:15"), at("2026-10-25 02:15", fold=1)
+    assert found == [(first, first + 1800), (second, second + 1800)]
+
+
+def test_the_present_opening_and_the_next_one() -> None:
+    assert windows.present(SUNDAY_NIGHT, at("2026-11-23 01:00"), PARIS) == (
+        at("2026-11-22 22:00"), at("2026-11-23 06:00"),
+    )  # fmt: skip
+    assert windows.present(SUNDAY_NIGHT, at("2026-11-23 07:00"), PARIS) is None
+    assert windows.following(SUNDAY_NIGHT, at("2026-11-23 01:00"), PARIS) == (
+        at("2026-11-29 22:00"), at("2026-11-30 06:00"),
+    )  # fmt: skip
+    dated = silence(from_at=1000, to_at=2000)
+    assert windows.present(dated, 1500, PARIS) == (1000, 2000)
+    assert windows.following(dated, 500, PARIS) == (1000, 2000)
+    assert windows.following(dated, 1000, PARIS) is None
+    assert windows.present(dated._replace(ended_at=1200), 1500, PARIS) is None
+
+
 # --- with the real step ----------------------------------------------------------------------------------------------
 
 
@@ -139,7 +208,7 @@ def test_a_window_that_is_ended_early_tells_at_once(machine: Machine) -> None:
     number = plan(machine, START, START + 36_000)
     at = machine.feed([0.97] * 20, START)
     with database.writer(str(machine.data)) as db:
-        rows.end_plan(db, number, at)
+        rows.end_plan(db, number, "ada", at)
     machine.feed([0.97] * 2, at)
     assert machine.mails() == [("opened",)]
 
@@ -164,7 +233,7 @@ def test_no_reminder_within_a_window(machine: Machine) -> None:
     machine.feed([0.97] * 25, at + 600, step=900)
     assert machine.mails() == [("opened",), ("reminded",)]
     with database.reader(str(machine.data)) as db:
-        [reminded] = [one for one in rows.transitions(db, machine.incidents()[0].id) if one.kind == "reminded"]
+        [reminded] = [one for one in incidents.transitions(db, machine.incidents()[0].id) if one.kind == "reminded"]
     assert reminded.at >= at + 5 * 3600
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from archive import database, pack, purge, read, rebuild, rollup
+from archive import database, pack, purge, read, rebuild, rollup, thresholds
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
@@ -122,6 +122,31 @@ def test_d19_a_retention_that_is_none_counts_as_the_default(data, bad):
     retention(data, bad)
     with database.reader(data) as db:
         assert purge.retention_days(db) == purge.DEFAULT_RETENTION
+
+
+def test_what_a_person_was_shown_goes_at_once_and_nothing_further(data):
+    sparse(data, MIDNIGHT - 12 * DAY, NOW)
+    with database.writer(data) as db:
+        thresholds.set_retention(db, 5, "ada", NOW, confirmed=True)
+        shown, _size = purge.preview(db, 1, 5, NOW)
+    before = len(times(data))
+    run(data, NOW)
+    assert min(times(data)) == MIDNIGHT - 5 * DAY
+    assert before - len(times(data)) == shown
+    # A week later the guard holds again: what was shown then has gone, and no more than two days go in a night.
+    with database.writer(data) as db:
+        assert purge.edge(db, 1, NOW + 7 * DAY) == MIDNIGHT - 3 * DAY
+
+
+def test_without_a_yes_two_days_go_and_a_longer_retention_takes_the_yes_back(data):
+    sparse(data, MIDNIGHT - 12 * DAY, NOW)
+    with database.writer(data) as db:
+        thresholds.set_retention(db, 5, "ada", NOW)
+        assert purge.edge(db, 1, NOW) == MIDNIGHT - 10 * DAY
+        thresholds.set_retention(db, 6, "ada", NOW, confirmed=True)
+        assert purge.edge(db, 1, NOW) == MIDNIGHT - 10 * DAY + 4 * DAY
+        thresholds.set_retention(db, 400, "ada", NOW)
+        assert purge.allowed(db) == 0
 
 
 # --- The clock (D20, D21) ---------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The one door to samples: whatever is packed, rolled up or late, the answer is that of a plain count."""
 
+import sqlite3
 import tempfile
 
 import pytest
@@ -212,3 +213,33 @@ def test_a_read_is_one_picture_while_others_write(data):
         assert read.counts(db) == first
     with database.reader(data) as db:
         assert read.counts(db)["cycle"] == 2
+
+
+@given(
+    rows=st.sets(st.tuples(st.integers(0, 1500), st.integers(1, 5)), max_size=60),
+    rolled_hours=st.integers(-2, 26),
+    late=st.booleans(),
+    within=st.sampled_from([60, 3600, 26 * HOUR]),
+)
+def test_the_newest_values_are_those_of_a_plain_search(rows, rolled_hours, late, within):
+    """Whatever is rolled up: found by rollups, or by reading back."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    database.migrate(db)
+    newest = MIDNIGHT + 25 * HOUR
+    db.execute("INSERT INTO metric VALUES (1, 'm', 'gauge', 'count', 1, '', '', '', '')")
+    for series in range(1, 6):
+        db.execute("INSERT INTO series VALUES (?, 1, 1, ?, 0)", (series, f'{{"n":"{series}"}}'))
+    db.execute("INSERT INTO cycle VALUES (1, ?, 'b', 1, 0, 1, 0, 1)", (newest,))
+    for minute, series in rows:
+        db.execute("INSERT INTO sample VALUES (1, ?, ?, ?)", (MIDNIGHT + minute * 60, series, minute))
+    while rollup.roll(db, 1, MIDNIGHT + rolled_hours * HOUR + 120):
+        pass
+    if late:
+        rollup.mark_late_hours(db, 1, [MIDNIGHT + 3 * HOUR], NOW)
+
+    wanted = {}
+    for minute, series in sorted(rows):
+        if newest - within <= MIDNIGHT + minute * 60 <= newest:
+            wanted[series] = (MIDNIGHT + minute * 60, minute)
+    assert read.latest(db, 1, within) == wanted
+    db.close()

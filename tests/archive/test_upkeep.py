@@ -1,13 +1,13 @@
 """Upkeep: the work of the hour and of the day, in steps that hold nothing up, whatever the clock or the disk does."""
 
+import contextlib
 import os
-import sqlite3
 import threading
 import time
 
 import pytest
 
-from archive import backup, database, dues, pack, purge, read, rollup, settings, upkeep
+from archive import backup, database, dues, pack, read, rollup, settings, slices, upkeep
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
@@ -119,8 +119,8 @@ def test_a_day_with_a_text_that_came_late_is_rolled_up_again_before_it_is_packed
         while rollup.roll(db, 1, NOW):
             pass
     cycles.archive(data, MIDNIGHT - 4 * DAY + 120, LINE, boot="b", uptime=1.0)
-    with database.writer(data) as db, database.transaction(db):
-        assert not upkeep._pack_one(db, 1, NOW)
+    slices.pack_days(data, 1, NOW - 2 * DAY)
+    assert dump(data, "packed")["packed"] == []
     upkeep.run(config(data), NOW)
 
     with database.reader(data) as db:
@@ -269,29 +269,123 @@ def test_the_purge_of_the_day_reaches_the_small_tables_too(data):
     assert (found["notification"], found["evidence"]) == ([], [])
 
 
-def test_how_long_the_steps_hold_the_lock(data, capsys):
-    """A day of 60 series, as on the machine this is for."""
-    cycles.archive(
-        data, MIDNIGHT - 4 * DAY, {"x": "".join(f'a{{n="{n}"}} 1\n' for n in range(60))}, boot="b", uptime=1.0
-    )
+def busy_days(data: str, days: int, series: int = 60) -> None:
+    """So many days of a minute's rhythm, three days ago and before."""
+    first = MIDNIGHT - (3 + days) * DAY
+    cycles.archive(data, first, {"x": "".join(f'a{{n="{n}"}} 1\n' for n in range(series))}, boot="b", uptime=1.0)
     with database.writer(data) as db, database.transaction(db):
         ids = [s.id for s in read.series(db, 1, "a")]
         db.executemany(
             "INSERT INTO sample VALUES (1, ?, ?, ?)",
-            ((MIDNIGHT - 4 * DAY + minute * 60, ident, minute % 97 * 1000 + ident)
-             for minute in range(1, 2880) for ident in ids),
+            ((first + minute * 60, ident, minute % 97 * 1000 + ident)
+             for minute in range(1, days * 1440) for ident in ids),
         )  # fmt: skip
-    said = []
-    for name, step in (
-        ("48 hours rolled up", lambda db: rollup.roll(db, 1, MIDNIGHT - 2 * DAY + 120)),
-        ("a day packed", lambda db: pack.pack_day(db, 1, MIDNIGHT - 4 * DAY)),
-        ("a day purged", lambda db: purge.step(db, 1, MIDNIGHT - 2 * DAY, NOW)),
-    ):
-        began = time.perf_counter()
-        with database.writer(data) as db, database.transaction(db):
-            step(db)
-        said.append(f"{name} {(time.perf_counter() - began) * 1000:.0f} ms")
-    with capsys.disabled():
-        print("\n  60 series, the lock is held: " + ", ".join(said))
 
-    assert sqlite3.sqlite_version_info >= (3, 35)
+
+def test_no_slice_of_upkeep_does_more_than_a_little_once_its_time_is_spent(data, monkeypatch):
+    """With no time at all, each slice does its least: an hour, a blob, a batch of rows, a stretch."""
+    busy_days(data, 2)
+    monkeypatch.setattr(slices, "BUDGET", 0.0)
+    monkeypatch.setattr(slices, "budget", lambda: lambda: True)
+    monkeypatch.setattr(slices, "PAUSE", 0.0)
+    changed: list[tuple[int, int]] = []  # (rows changed, pages in the -wal) a slice
+    real = database.transaction
+
+    @contextlib.contextmanager
+    def watched(db):
+        before = db.total_changes
+        with real(db):
+            yield db
+        path = os.path.join(data, f"{database.NAME}-wal")
+        changed.append((db.total_changes - before, os.path.getsize(path) // 4096 if os.path.exists(path) else 0))
+
+    monkeypatch.setattr(database, "transaction", watched)
+    upkeep.run(config(data), NOW)
+
+    assert len(changed) > 2 * 60 + 48 + 2 * 1440 * 60 // slices.ROWS
+    assert max(rows for rows, _ in changed) <= max(slices.ROWS + 60, 13 * 61)
+    assert max(pages for _, pages in changed) < 400
+
+
+def test_a_text_that_comes_late_between_the_slices_is_not_lost(data, monkeypatch):
+    """It comes after the day was read and before its rows are removed."""
+    busy_days(data, 1, 3)
+    with database.writer(data) as db, database.transaction(db):
+        while rollup.roll(db, 1, NOW):
+            pass
+    real, late = slices.repeat, MIDNIGHT - 4 * DAY + 7 * HOUR + 30
+
+    def repeat(where, step):
+        monkeypatch.setattr(slices, "repeat", real)
+        cycles.archive(data, late, {"x": 'a{n="1"} 77\n'}, boot="b", uptime=2.0)
+        return real(where, step)
+
+    monkeypatch.setattr(slices, "repeat", repeat)
+    slices.pack_days(data, 1, NOW - 2 * DAY)
+
+    def of_line() -> list[read.Sample]:
+        with database.reader(data) as db:
+            line = next(one for one in read.series(db, 1, "a") if one.label("n") == "1")
+            return read.samples(db, 1, line, 0, 2**40)
+
+    assert read.Sample(late, 77.0) in of_line()
+    upkeep.run(config(data), NOW)
+    assert read.Sample(late, 77.0) in of_line()
+    assert [row for row in dump(data, "sample")["sample"] if row[1] < MIDNIGHT - 3 * DAY] == []
+
+
+def test_an_older_database_put_back_between_the_slices_keeps_its_rows(data, monkeypatch):
+    """The blobs were stored in a file that is gone: the rows of the one in its place stay."""
+    busy_days(data, 1, 3)
+    with database.writer(data) as db, database.transaction(db):
+        while rollup.roll(db, 1, NOW):
+            pass
+    before = dump(data, "sample")["sample"]
+    real = pack.holds
+
+    def holds(db, host, day, counts):
+        db.execute("DELETE FROM packed")
+        return real(db, host, day, counts)
+
+    monkeypatch.setattr(pack, "holds", holds)
+    slices.pack_days(data, 1, NOW - 2 * DAY)
+
+    assert dump(data, "sample")["sample"] == before
+
+
+def test_what_is_old_is_packed_and_reads_as_before(data):
+    """Rollups of days past and cycles of weeks past go into blobs; graphs and gaps are the same."""
+    sparse(data, MIDNIGHT - 60 * DAY, NOW, every=900)
+    with database.writer(data) as db, database.transaction(db):
+        while rollup.roll(db, 1, NOW):
+            pass
+
+    def seen() -> list[object]:
+        with database.reader(data) as db:
+            line = read.series(db, 1, "load_average")[0]
+            found = [read.points(db, 1, line, NOW - 60 * DAY, NOW, step) for step in (300, 900, 3600, 7200, DAY)]
+            return [found, read.cycles(db, 1, 0, 2**40), read.counts(db)["cycle"], read.counts(db)["rollup"]]
+
+    before = seen()
+    assert upkeep.run(config(data), NOW) == []
+
+    found = dump(data, "rolled", "packed_cycle", "rollup", "cycle")
+    assert {row[2] for row in found["rolled"]} == {300, 3600}
+    assert min(row[1] for row in found["cycle"]) >= MIDNIGHT - 16 * DAY
+    assert len(found["packed_cycle"]) >= 19
+    after = seen()
+    assert after[:3] == before[:3]
+    # 5-minute rollups go after 40 days, whether packed or not.
+    assert min(at for _, _, step, at, *_ in found["rolled"] if step == 300) >= NOW - 41 * DAY
+
+
+def test_a_text_of_a_packed_day_is_known_again(data):
+    sparse(data, MIDNIGHT - 60 * DAY, NOW, every=6 * HOUR)
+    upkeep.run(config(data), NOW)
+    before = dump(data, "sample", "cycle", "packed_cycle", "packed", "event")
+
+    at = MIDNIGHT - 60 * DAY
+    cycles.write(data, at, LINE, boot="b", uptime=1000.0)
+    cycles.load_all(data, NOW)
+
+    assert dump(data, "sample", "cycle", "packed_cycle", "packed", "event") == before

@@ -311,7 +311,7 @@ def test_the_command_without_json(
         (["--publications", "missing.json"], "missing.json"),
         (["--changelogs", "missing"], "not a folder"),
         (["--tracker", "missing"], "missing"),
-        (["--publications", ".", "CERTFR-1998-AVI-777"], "not found: CERTFR-1998-AVI-777"),
+        (["--publications", ".", "CERTFR-1998-AVI-777"], "not in the files given: CERTFR-1998-AVI-777"),
     ],
 )
 def test_the_command_refuses(

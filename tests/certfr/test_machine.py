@@ -148,3 +148,40 @@ def test_a_hostile_title_is_text_in_the_mail(db):
     body = json.loads(db.execute("SELECT body FROM notification WHERE id=?", (mail,)).fetchone()[0])
     assert "<script>" not in body["html"]
     assert "49" not in body["html"]
+
+
+def test_an_avis_is_told_when_its_update_comes_and_once(db):
+    store.put(db, kernel_avis(), NOW)
+    db.execute("UPDATE advisory SET backlog = 0")
+    decide(db, inventory(OLD), NOW)
+    ((advisory, name, version, offered),) = machine.standing(db, 1)
+    assert (name, version, offered) == (OLD[0], OLD[1], "")
+    assert machine.offer_now(db, 1, [(advisory, "6.1.172-1")]) == [(advisory, False)]
+    assert machine.offer_now(db, 1, [(advisory, "6.1.174-1")]) == []
+    assert machine.verdict_of(db, 1, "CERTFR-2026-AVI-9001").offered == "6.1.174-1"
+
+
+def test_the_update_of_a_backlog_or_of_an_alert_is_no_news(db):
+    store.put(db, kernel_avis(), NOW)
+    store.put(db, kernel_avis("CERTFR-2026-ALE-901", kind="alerte"), NOW)
+    db.execute("UPDATE advisory SET backlog = CASE kind WHEN 'avis' THEN 1 ELSE 0 END")
+    decide(db, inventory(OLD), NOW)
+    offers = [(advisory, "6.1.172-1") for advisory, *_ in machine.standing(db, 1)]
+    assert len(offers) == 2
+    assert machine.offer_now(db, 1, offers) == []
+
+
+def test_publications_by_vendor_and_year(db):
+    store.put(db, kernel_avis(), NOW)
+    store.put(db, kernel_avis("CERTFR-2025-ALE-901", kind="alerte"), NOW)
+
+    def listed(**chosen):
+        return [one.reference for one in machine.publications(db, 1, **chosen)]
+
+    assert listed(vendor="debian") == ["CERTFR-2025-ALE-901", "CERTFR-2026-AVI-9001"]
+    assert listed(vendor="Deb_an") == listed(vendor="%") == listed(vendor="Cisco") == []
+    assert listed(year="2025") == ["CERTFR-2025-ALE-901"]
+    assert listed(year="2024") == []
+    assert machine.years(db) == ["2026", "2025"]
+    db.execute("UPDATE advisory SET body = 'no json' WHERE kind = 'avis'")
+    assert listed(vendor="Debian") == ["CERTFR-2025-ALE-901"]

@@ -53,7 +53,7 @@ def test_w31_no_command_says_a_secret(data: str) -> None:
             ["backups", "--now"],
             ["digest"],
             ["user", "list"],
-        )  # fmt: skip
+        )
     )
     assert "127.0.0.1" in said
     for secret in (CANARY, PING, PASSWORD, "argon2"):

@@ -12,8 +12,24 @@ ROOT = Path(__file__).resolve().parent / "root"
 SHIPPED = sorted(p.name for p in PROBES.iterdir() if p.is_file() and os.access(p, os.X_OK) and p.name != "run.sh")
 SYSTEM = "/usr/bin:/bin"
 
-# What a probe may always count on: coreutils, Bash, Python. Everything else may be missing.
-PLAIN_TOOLS = ("bash", "cat", "date", "env", "ionice", "mkdir", "mv", "python3", "rm", "sleep", "sync", "timeout")
+# What a probe may always count on: coreutils, awk, Bash, Python. Everything else may be missing.
+PLAIN_TOOLS = (
+    "awk",
+    "bash",
+    "cat",
+    "date",
+    "env",
+    "ionice",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "python3",
+    "rm",
+    "sleep",
+    "stat",
+    "sync",
+    "timeout",
+)
 
 _NAME = r"[a-z][a-z0-9_]*"
 _SAMPLE = re.compile(

@@ -2,7 +2,7 @@
 
 The pages are found in the application's own map of addresses: a new one is covered by being there. Those with a part
 to fill in need an example in EXAMPLES. In tests/run.sh each page is seen in two states, scheme and width and language
-turning with it; with VIGIE_TESTS_TIER=ci, each in all of them.
+turning with it; with TESTS_TIER=ci, each in all of them.
 """
 
 import os
@@ -90,6 +90,7 @@ def pages(one: Served) -> list[str]:
     shown = []
     for address in addresses(one.app, one.path):
         answer = client.get(address)
+        answer.get_data()  # to its end: files are made while they are sent
         # /healthz says 503 of old figures, to programs.
         assert answer.status_code < 500 or answer.mimetype != "text/html", f"{address}: {answer.status_code}"
         if answer.mimetype == "text/html" and (answer.status_code == 200 or address == "/nothing"):

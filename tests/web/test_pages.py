@@ -21,8 +21,8 @@ from web import people
 
 FR = Words("fr", "Europe/Paris")
 OPEN = ["/", "/users", "/users/user0", "/incidents", "/incidents/1", "/security", "/security?kind=avis", "/thresholds",
-        "/thresholds/disk_used_ratio", "/about", "/login", "/graphs/"]  # fmt: skip
-ADMIN = ["/probes", "/mails", "/recipients", "/sessions", "/password", "/logout"]
+        "/thresholds/disk_used_ratio", "/about", "/data", "/login", "/graphs/"]  # fmt: skip
+ADMIN = ["/probes", "/mails", "/recipients", "/tokens", "/sessions", "/password", "/logout"]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ Shape and word carry a state; colour only repeats it. All text of the machine's 
 enough terminals get longer bars; what does not fit is cut at its end, never wrapped through a table.
 """
 
+import re
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -18,15 +20,18 @@ from web.people import User
 SHAPES = {"ok": "✓", "warning": "▲", "critical": "◆", "unknown": "?", "empty": "…"}
 COLOURS = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "magenta", "empty": "magenta"}
 USERS, CONCERNING = 8, 3
+TALL = 36  # lines, from which the whole advice has room
 BAR = 20
 
 
 def drawn(found: Glance, words: Words, width: int, height: int = 0) -> Group:
     """`height`: lines that there are room for; 0 for no limit. The users give way first, then CERT-FR."""
-    head: list[RenderableType] = [_banner(found, words, width), *_action(found, words)]
+    head: list[RenderableType] = [*_banner(found, words, width), *_action(found, words)]
     if found.state.word == "empty":
         return Group(*head)
-    troubles = [line for one in found.troubles for line in _trouble(one, found, words, width)]
+    # One incident is told with all that helps; of several, each with its first step.
+    whole = len(found.troubles) == 1 and not 0 < height < TALL
+    troubles = [line for one in found.troubles for line in _trouble(one, found, words, whole=whole)]
     certfr = _certfr(found, words)
     figures = [_figures(found, words, width)]
     # Every line of these is one of the terminal's, but for the advice that is wrapped: counted as it falls.
@@ -63,7 +68,7 @@ def _lines(part: RenderableType, width: int) -> int:
     return 1
 
 
-def _banner(found: Glance, words: Words, width: int) -> Table:
+def _banner(found: Glance, words: Words, width: int) -> list[RenderableType]:
     """The sentence, and at the right how old the figures are; below, since when."""
     _, told = words.gettext, found.state
     since = ""
@@ -82,8 +87,9 @@ def _banner(found: Glance, words: Words, width: int) -> Table:
         sentence = words.ngettext(
             "%(num)s open incident on %(host)s", "%(num)s open incidents on %(host)s", number, host=found.host
         )
-        first = found.troubles[0].story
-        since = _("%(title)s, %(span)s", title=first.title, span=sentences.span(first.incident, found.now, words))
+        since = sentences.span(found.troubles[0].story.incident, found.now, words)
+        if len(sentence) + len(since) < width - 22:
+            sentence, since = f"{sentence} · {since}", ""
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(ratio=1, overflow="ellipsis", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -91,12 +97,10 @@ def _banner(found: Glance, words: Words, width: int) -> Table:
     if told.last_at is not None:
         taken = _("figures of %(clock)s", clock=words.clock(told.last_at))
         if words.local(told.last_at).date() != words.local(found.now).date():
-            taken = _("figures of %(clock)s", clock=words.moment(told.last_at, found.now))
+            taken = _("figures: %(when)s", when=words.moment(told.last_at, found.now))
     style = COLOURS[told.word]
     table.add_row(Text(f"{SHAPES[told.word]} {shown(sentence)}", style=style), Text(taken, style="dim"))
-    if since:
-        table.add_row(Text(f"  {shown(since)}"), Text(""))
-    return table
+    return [table, *([_inset(Text(shown(since)), 2)] if since else [])]
 
 
 def _action(found: Glance, words: Words) -> list[RenderableType]:
@@ -104,14 +108,14 @@ def _action(found: Glance, words: Words) -> list[RenderableType]:
     if found.state.fresh:
         return []
     text = words.gettext("Cron starts a cycle every minute. In Vigie’s folder, type:")
-    return [_inset(Text(f"→ {text} ./run_all.sh ; ./vigie doctor"), 2)]
+    return [_inset(Text(f"→ {text}"), 2), _inset(Text("./run_all.sh ; ./vigie doctor", style="bold"), 4)]
 
 
 def _inset(text: Text, by: int) -> Padding:
     return Padding(text, (0, 0, 0, by))
 
 
-def _trouble(one: Trouble, found: Glance, words: Words, width: int) -> list[RenderableType]:
+def _trouble(one: Trouble, found: Glance, words: Words, *, whole: bool) -> list[RenderableType]:
     """Title; since when and how much; what it comes with and who; what to do."""
     _, story = words.gettext, one.story
     fresh = found.state.fresh
@@ -133,8 +137,15 @@ def _trouble(one: Trouble, found: Glance, words: Words, width: int) -> list[Rend
     if why:
         out.append(_inset(Text(" · ".join(why)), 4))
     if story.advice and not one.cause:
-        out.append(_inset(Text(f"→ {shown(story.advice)}"), 4))
+        advice = shown(story.advice)
+        out.append(_inset(Text(f"→ {advice if whole else first_sentence(advice)}"), 4))
     return out
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop that ends one: « Regardez d’abord ce qui a grossi. »"""
+    found = re.search(r"[.!?](?=\s+[^\W\d_])", text)
+    return text[: found.end()] if found else text
 
 
 def _certfr(found: Glance, words: Words) -> list[RenderableType]:

@@ -13,7 +13,7 @@ from web.commands import _terminal, cron
 
 HELP = N_("pack this Vigie for another machine (move FILE.tar), or unpack it there (move --from FILE.tar)")
 # What makes this Vigie itself: the database travels as a verified backup, not as live files.
-CARRIED = ("settings.env", "logins.db", "secret.key", "journal", "spool", "quarantine")
+CARRIED = ("settings.env", "logins.db", "secret-key", "pseudonym-key", "journal", "spool", "quarantine")
 
 
 def run(argv: list[str]) -> int:

@@ -3,7 +3,7 @@
 import argparse
 
 from alerts.words import N_
-from archive import clock, database, rebuild, settings
+from archive import clock, database, privacy, rebuild, settings
 from web.commands import _terminal
 
 HELP = N_("load the text journal again (after a restore): what is known changes nothing")
@@ -15,6 +15,7 @@ def run(argv: list[str]) -> int:
     argparse.ArgumentParser(prog="vigie rebuild", description=_(HELP)).parse_args(argv)
     config, now = settings.load(), clock.now()
     with database.writer(config.data, 60.0) as db:
+        privacy.settle(db, config.data, config.users, now)
         new, refused = rebuild.replay(config.data, db, now)
     for line in refused:
         _terminal.say(_("skipped: %(reason)s", reason=_terminal.shown(line)))

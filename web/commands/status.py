@@ -41,7 +41,7 @@ def run(argv: list[str]) -> int:
         config = settings.load()
         if asked.json:
             found = _look(config, words)
-            print(json.dumps(glance.as_json(found), ensure_ascii=False))
+            print(json.dumps(glance.as_json(found)))
             return glance.EXIT[found.state.word]
         if asked.watch:
             return _watch(config, words, asked.watch)
@@ -50,8 +50,20 @@ def run(argv: list[str]) -> int:
         # For whoever watches by this command: that nothing can be read is not a warning (1) but unknown (3).
         _terminal.complain(_terminal.shown(str(error)))
         return UNKNOWN
-    _console().print(_screen.drawn(found, words, _console().width))
+    _show(_screen.drawn(found, words, _console().width))
     return glance.EXIT[found.state.word]
+
+
+def _show(drawing: Group) -> None:
+    console = _console()
+    if console.is_terminal:
+        console.print(drawing)
+        return
+    # In a pipe or a file: no escape sequence, and no spaces that fill a line nobody sees the end of.
+    with console.capture() as kept:
+        console.print(drawing)
+    for line in kept.get().splitlines():
+        print(line.rstrip())
 
 
 def _seconds(text: str) -> int:
@@ -106,6 +118,6 @@ def _once(config: settings.Settings, words: Words, every: int) -> tuple[int, Gro
         found = _look(config, words)
     except (database.DatabaseError, OSError) as error:
         return UNKNOWN, _screen.failed(_terminal.shown(str(error)), words)
-    drawing = _screen.drawn(found, words, max(NARROWEST, width), height - 1)
+    drawing = _screen.drawn(found, words, max(NARROWEST, width), height - 2)
     foot = words.gettext("again every %(span)s · Ctrl+C ends", span=words.duration(every))
     return glance.EXIT[found.state.word], Group(drawing, _screen.foot(foot))

@@ -5,9 +5,11 @@ the machine (docs/privacy.md). Who may write the data folder may do all of it.
 """
 
 import argparse
+import os
+import sys
 
 from alerts.words import N_
-from archive import clock, logins, settings
+from archive import clock, database, logins, person, settings
 from web.commands import _terminal, password
 from web.logins import alive
 
@@ -34,8 +36,19 @@ def run(argv: list[str]) -> int:
     end = actions.add_parser("logout", help=_("end every session of a person, or with --all of everybody"))
     end.add_argument("name", nargs="?", default="")
     end.add_argument("--all", action="store_true", help=_("everybody's"))
+    given = actions.add_parser("export", help=_("everything that is kept of a person of this machine, as JSON"))
+    given.add_argument("name")
+    given.add_argument("--out", metavar=_("FILE"), default="", help=_("a new file, yours alone; else standard output"))
+    forgotten = actions.add_parser("forget", help=_("remove a person of this machine from everything that is kept"))
+    forgotten.add_argument("name")
+    forgotten.add_argument("--dry-run", action="store_true", help=_("say what would go, and change nothing"))
+    forgotten.add_argument("--yes", action="store_true", help=_("do not ask"))
     asked = parser.parse_args(argv)
     config, now = settings.load(), clock.now()
+    if asked.action == "export":
+        return _export(config, asked.name, asked.out, now)
+    if asked.action == "forget":
+        return _forget(config, asked.name, dry=asked.dry_run, yes=asked.yes)
     if asked.action == "add":
         return _add(config.data, asked.name, asked.role, now)
     if asked.action == "list":
@@ -119,3 +132,62 @@ def _log_out(data: str, name: str) -> int:
         count = sum(logins.end_all(db, one) for one in names)
     _terminal.say(words.ngettext("%(num)s session has ended.", "%(num)s sessions have ended.", count))
     return 0
+
+
+def _export(config: settings.Settings, name: str, out: str, now: int) -> int:
+    with database.reader(config.data) as db:
+        pieces = person.export(db, config.data, name, now)
+        if not out:
+            for piece in pieces:
+                sys.stdout.write(piece)
+            return 0
+        with open(
+            os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+        ) as file:
+            for piece in pieces:
+                file.write(piece)
+    _terminal.say(_terminal.words().gettext("Written: %(path)s", path=out))
+    return 0
+
+
+def _forget(config: settings.Settings, name: str, *, dry: bool, yes: bool) -> int:
+    """First what would go, then the question, then it goes."""
+    words = _terminal.words()
+    _ = words.gettext
+    planned = person.forget(config.data, config.backup_dir, name, dry=True)
+    shown = _terminal.shown(name)
+    rows = planned.rows
+    if not (rows.any or planned.journal or planned.backups):
+        _terminal.say(_("Nothing is kept of %(name)s.", name=shown))
+        return 0 if dry else 1
+    _terminal.say(
+        _(
+            "Of %(name)s: %(lines)d lines of figures, %(facts)d log-ins or accounts, %(incidents)d incidents, %(events)d"
+            " events, %(others)d other rows; %(journal)d files of the journal, %(backups)d backups.",
+            name=shown,
+            lines=rows.series,
+            facts=rows.facts,
+            incidents=rows.incidents,
+            events=rows.events,
+            others=rows.others,
+            journal=len(planned.journal),
+            backups=len(planned.backups),
+        )
+    )
+    if planned.comes_back:
+        _terminal.say(
+            _(
+                "The account is still there: the next cycle names it again. Remove the account first, or set"
+                " VIGIE_USERS=pseudonyms or off."
+            )
+        )
+    if dry:
+        return 0
+    if not _terminal.confirmed(_("Remove all of it, for good, from the backups too?"), yes):
+        _terminal.say(_("Nothing was changed. Add --yes to go on without a question."))
+        return 1
+    done = person.forget(config.data, config.backup_dir, name, dry=False)
+    for problem in done.problems:
+        _terminal.complain(_terminal.shown(problem))
+    _terminal.say(_("%(name)s is forgotten.", name=shown) if not done.problems else _("What could be changed is."))
+    return 1 if done.problems else 0

@@ -96,6 +96,11 @@ def _ways() -> list[Way]:
         told = {True: _("set"), False: _("not set")}
         return [
             Way(_("Reading CERT-FR, about once an hour"), told[True]),
+            *(
+                [Way(_("Reading Debian's security data, once a day"), told[True])]
+                if settings.debian_tracker != "off"
+                else []
+            ),
             Way(_("Mails to the administrators"), told[bool(settings.smtp_host)]),
             Way(_("Mails to the person whose doing it is"), told[persons.rule(store.db()).on]),
             Way(_("Messages by Apprise"), told[bool(settings.notify_urls)]),
@@ -103,6 +108,9 @@ def _ways() -> list[Way]:
         ]
     db = store.db()
     ways = [Way(_("Reading CERT-FR, about once an hour"), urlsplit(settings.certfr_url).hostname or "")]
+    if settings.debian_tracker != "off":
+        host = urlsplit(settings.debian_tracker_url).hostname or ""
+        ways.append(Way(_("Reading Debian's security data, once a day"), host))
     server = f"{settings.smtp_host}:{settings.smtp_port}" if settings.smtp_host else ""
     if not server and recipients.in_force(db, settings):
         server = sendmail.find()

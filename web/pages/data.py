@@ -5,7 +5,7 @@ Lists are sent as they are read, never held whole.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 from flask import Blueprint, Response, current_app, render_template, request, url_for
@@ -179,10 +179,12 @@ def _incidents() -> Iterator[Object]:
     state = asking.one("state", ("", *data_routes.STATES), "")
     if start >= end:
         raise PeriodError(N_("“from” must come before “to”."))
-    return _told(chronicle.opened_between(db(), host_id(), start, end, state))
+    return _told(start, end, state)
 
 
-def _told(found: Iterable[Incident]) -> Iterator[Object]:
+def _told(start: int, end: int, state: str) -> Iterator[Object]:
+    """Asks the database once it is being sent: the connection that the view had is closed by then (web/files.py)."""
+    found = chronicle.opened_between(db(), host_id(), start, end, state)
     metrics = {one.name: one for one in read.metrics(db())}
     for one in found:
         metric = metrics.get(one.metric)

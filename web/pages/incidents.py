@@ -5,12 +5,17 @@ from itertools import groupby
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from alerts import evidence
+from alerts import evidence, windows
+from alerts.words import DAY, HOUR, N_
 from archive import evidence as evidence_rows
-from archive import incidents, outbox, read
+from archive import incidents, outbox, read, silences
 from archive.incidents import Incident, IncidentError
-from web import asking, logins, sentences, store
+from archive.silences import Silence
+from web import asking, logins, moments, sentences, store, works
 from web.cards import Card, Reading
+from web.levels import Mistake
+from web.moments import Twice
+from web.planning import Choice
 from web.shell import present
 from web.words import _, words
 
@@ -19,6 +24,8 @@ PAGE = 50
 AROUND = 3 * 3600
 MOVES = 12  # transitions shown at once
 LARGEST = 2**62
+SPANS = {"1h": HOUR, "4h": 4 * HOUR, "24h": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
+NO_REASON = N_("Say why, so that the others know.")
 
 
 @bp.route("/incidents")
@@ -67,6 +74,35 @@ def acknowledge(number: int) -> ResponseReturnValue:
     return redirect(url_for("incidents.one", number=number), 303)
 
 
+@bp.route("/incidents/<int:number>/silence", methods=["POST"])
+def silence(number: int) -> ResponseReturnValue:
+    """Planned work for this line alone: no mail of it until then."""
+    me = logins.person()
+    found, now = _known(number), store.now()
+    reason, until = request.form.get("quiet_reason", "")[: silences.MOST_REASON], request.form.get("until", "")[:60]
+    span = request.form.get("span", "")
+    quiet = {"span": span, "until": until, "which": request.form.get("until.which", ""), "reason": reason}
+    try:
+        end = now + SPANS[span] if span in SPANS else moments.parse(until, words(), quiet["which"])
+        if not reason.strip():
+            raise IncidentError("quiet_reason", NO_REASON)
+        wanted = silences.checked(
+            Silence(0, store.host_id(), found.metric, found.labels, now, end, "", reason, 0, "", None), now
+        )
+    except Mistake as mistake:
+        wrong = quiet | {"field": "until", "problem": _(mistake.message, **mistake.values)}
+        return _story(number, quiet=wrong, twice=mistake if isinstance(mistake, Twice) else None), 422
+    except IncidentError as error:
+        field = error.field if error.field == "quiet_reason" else "until"
+        return _story(number, quiet=quiet | {"field": field, "problem": _(error.message, **error.values)}), 422
+    with store.writing() as db:
+        silences.plan(db, wanted, me.person, now)
+    flash(
+        _("No mail about this line until %(when)s; if it is still so then, it is told.", when=words().moment(end, now))
+    )
+    return redirect(url_for("incidents.one", number=number), 303)
+
+
 def _known(number: int) -> Incident:
     found = incidents.get(store.db(), number) if number < LARGEST else None
     if found is None or found.opened_at is None:
@@ -74,7 +110,9 @@ def _known(number: int) -> Incident:
     return found
 
 
-def _story(number: int, problem: str = "", reason: str = "") -> str:
+def _story(
+    number: int, problem: str = "", reason: str = "", quiet: dict[str, str] | None = None, twice: Twice | None = None
+) -> str:
     db, now, told = store.db(), store.now(), words()
     found = _known(number)
     metric = read.metric(db, found.metric)
@@ -97,6 +135,11 @@ def _story(number: int, problem: str = "", reason: str = "") -> str:
         now=now,
         problem=problem,
         reason=reason,
+        quiet=quiet or {},
+        twice=Choice(told.full(twice.first), told.full(twice.second)) if twice else None,
+        silent=_silent(found),
+        can_silence=found.kind in ("threshold", "silent", "forecast") and found.metric != "",
+        spans={key: told.duration(seconds) for key, seconds in SPANS.items()},
     )
 
 
@@ -113,6 +156,15 @@ def _moves(rows: list[incidents.Transition]) -> dict[str, list[tuple[incidents.T
     if len(told) <= MOVES:
         return {"transitions": told, "folded": [], "latest": []}
     return {"transitions": told[:3], "folded": told[3 : 3 - MOVES], "latest": told[3 - MOVES :]}
+
+
+def _silent(found: Incident) -> works.Work | None:
+    """The planned work that this line is in now."""
+    db, now, zone = store.db(), store.now(), store.settings().timezone
+    current = windows.active(silences.silences(db, store.host_id(), now), found.metric, found.labels, now, zone)
+    if current is None or found.state == "resolved":
+        return None
+    return works.work(current, {one.name: one for one in read.metrics(db)}, words(), now, zone)
 
 
 def _caused_by(found: Incident) -> sentences.Story | None:

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
 
-from archive import database, incidents, outbox, read
+from archive import database, incidents, outbox, read, silences
 from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
 from archive.incidents import Incident
-from web import live, logins, people, sentences, store, usage
+from web import live, logins, people, sentences, store, usage, works
 from web.cards import Reading
 from web.pages import security
 from web.sentences import Story
@@ -155,6 +155,7 @@ def told() -> dict[str, object]:
         "users": usage.of(db, host, active[:USERS], "now", reading.newest, speak),
         "users_more": len(everyone) - len(active[:USERS]),
         "people_in": sum(1 for one in everyone if one.sessions),
+        "works": works.running(silences.silences(db, host, now), metrics, speak, now, store.settings().timezone),
         "levels": {name: _(word) for name, word in sentences.LEVELS.items()},
     }
 

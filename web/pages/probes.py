@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, render_template
 
-from archive import read
+from archive import pseudonyms, read, text
 from web import store
 from web.shell import present
 
@@ -46,6 +46,8 @@ def _text(name: str) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
-    with open(fd, encoding="utf-8", errors="replace") as file:
-        text = file.read(LONGEST + 1)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n…"
+    with open(fd, "rb") as file:
+        raw = file.read(text.MAX_BYTES + 1)
+    people = pseudonyms.of(store.db())
+    said = (pseudonyms.section(raw, people) if people else raw).decode("utf-8", "replace")
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}\n…"

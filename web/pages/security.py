@@ -27,21 +27,28 @@ LONGEST_REASON = 500
 
 @bp.route("/security")
 def page() -> str:
-    """What concerns this machine first, then what is to check, then the rest; filters by verdict, kind and text."""
+    """What concerns this machine first, then what is to check, then the rest; filters by verdict, kind, vendor, year and text."""
     kind = asking.one("kind", KINDS, "")
     verdict = asking.one("verdict", ("", *VERDICTS), "")
     text = asking.text("q", 80)
+    vendor = asking.text("vendor", 80)
     skip = asking.number("skip", 1_000_000) or 0
     db, host = store.db(), store.host_id()
-    found = machine.publications(db, host, kind=kind, verdict=verdict, text=text, most=MOST + 1, skip=skip)
-    filtered = bool(kind or verdict or text or skip)
+    years = machine.years(db)
+    year = asking.text("year", 4)
+    chosen = {"kind": kind, "verdict": verdict, "text": text, "vendor": vendor, "year": year}
+    found = machine.publications(db, host, **chosen, most=MOST + 1, skip=skip)
+    filtered = any(chosen.values()) or skip > 0
     done, total = publications.first_reading(db)
     return render_template(
         "security.html",
         kind=kind,
         verdict=verdict,
         text=text,
-        skip=skip,
+        vendor=vendor,
+        year=year,
+        years=years,
+        asked={"q" if name == "text" else name: value for name, value in chosen.items() if value},
         more=skip + MOST if len(found) > MOST else None,
         less=max(0, skip - MOST) if skip else None,
         rows=found[:MOST],

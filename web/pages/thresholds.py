@@ -6,30 +6,27 @@ from typing import NamedTuple
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from alerts import backtest
-from archive import purge, read, thresholds
+from archive import changes, purge, read, silences, thresholds, undoing
+from archive.incidents import IncidentError
 from archive.read import Metric, Series
-from archive.thresholds import Change, Threshold, ThresholdError
-from web import asking, editing, levels, logins, store
+from archive.thresholds import Threshold, ThresholdError
+from web import asking, conditions, editing, history, levels, logins, store, trials, works
+from web.conditions import Extra
 from web.editing import Line, Typed
 from web.pages.graphs import GROUPS
 from web.shell import present
+from web.trials import Tried
 from web.words import _, _n, words
 
 bp = Blueprint("thresholds", __name__)
-DAYS = 7
-CHANGES = 30
 
 
-class Past(NamedTuple):
-    """A change in words."""
+class Removal(NamedTuple):
+    """What a shorter retention would remove."""
 
-    id: int
-    at: int
-    by: str
-    title: str
-    before: str
-    after: str
+    days: int
+    samples: int
+    told: str
 
 
 @bp.route("/thresholds", methods=["GET", "POST"])
@@ -42,15 +39,22 @@ def page() -> ResponseReturnValue:
     form, wanted = editing.read_form(db, host, request.form, words())
     if wanted is None:
         return _page(form), 422
+    if "keep" in request.form:  # the confirmation was refused: the rest is saved, the retention stands
+        wanted = wanted._replace(retention=None)
+    removal = _removal(wanted.retention)
     if "try" in request.form:
-        return _page(form, [_sentence(one, _title(one)) for one in wanted.thresholds], wanted.retention)
+        return _page(form, [_sentence(one, _title(one)) for one in wanted.thresholds], removal)
+    if removal is not None and request.form.get("confirm") != str(removal.days):
+        return _page(form, removal=removal, confirm=True)
     me = logins.person()
     try:
         with store.writing() as writer:
             for one in wanted.thresholds:
                 thresholds.save(writer, one, me.person, store.now())
             if wanted.retention is not None:
-                thresholds.set_retention(writer, wanted.retention, me.person, store.now(), host)
+                thresholds.set_retention(
+                    writer, wanted.retention, me.person, store.now(), host, confirmed=removal is not None
+                )
     except ThresholdError as error:  # the second wall: the form has checked all of this
         return _page(form, [_(error.message, **error.values)]), 422
     count = len(wanted.thresholds) + (wanted.retention is not None)
@@ -63,10 +67,14 @@ def page() -> ResponseReturnValue:
         if count
         else _("Nothing was changed.")
     )
+    if removal is not None:
+        flash(_("What is older goes tonight; until then, undoing the change keeps it."))
     return redirect(url_for("thresholds.page"), 303)
 
 
-def _page(form: editing.Form, trials: list[str] | None = None, retention: int | None = None) -> str:
+def _page(
+    form: editing.Form, told: list[str] | None = None, removal: Removal | None = None, *, confirm: bool = False
+) -> str:
     groups: dict[str, list[Typed]] = {}
     unjudged = [typed for typed in form.others if not typed.line.exists]
     for typed in form.others:
@@ -87,9 +95,18 @@ def _page(form: editing.Form, trials: list[str] | None = None, retention: int | 
         unjudged_open=any(typed.errors or typed.warning or typed.critical for typed in unjudged),
         errors=form.errors(),
         exceptions=exceptions,
-        trials=trials or [],
-        purge=_purge(retention if retention is not None else form.retention),
-        changes=_past() if logins.is_administrator() else [],
+        trials=told or [],
+        removal=removal,
+        confirm=confirm,
+        kept=thresholds.retention_days(store.db()),
+        changes=history.recent(store.db(), words(), store.now()) if logins.is_administrator() else [],
+        running=works.running(
+            silences.silences(store.db(), store.host_id(), store.now()),
+            {one.name: one for one in read.metrics(store.db())},
+            words(),
+            store.now(),
+            store.settings().timezone,
+        ),
         sign=sign,
         now=store.now(),
         state=present(),
@@ -98,24 +115,24 @@ def _page(form: editing.Form, trials: list[str] | None = None, retention: int | 
 
 def sign(metric: Metric) -> str:
     """What stands beside a level's field."""
-    found = levels.scale(metric.unit).sign
-    return _(found) if found.isalpha() or found == "MiB/s" else found
+    return levels.scale(metric.unit).sign
 
 
-def _purge(days: int | str) -> str:
-    """What a shorter retention would remove, before it does."""
-    kept = thresholds.retention_days(store.db())
-    wanted = int(days) if isinstance(days, int) or (days.isascii() and days.isdigit() and len(days) < 5) else kept
-    if wanted >= kept or wanted < 1:
-        return ""
-    samples, size = purge.preview(store.db(), store.host_id(), wanted, store.now())
-    return _n(
-        "Keeping %(span)s removes %(num)s sample and frees about %(size)s.",
-        "Keeping %(span)s removes %(num)s samples and frees about %(size)s.",
+def _removal(days: int | None) -> Removal | None:
+    """What keeping samples for so many days removes; None when that is nothing."""
+    if days is None or days >= thresholds.retention_days(store.db()):
+        return None
+    samples, size = purge.preview(store.db(), store.host_id(), days, store.now())
+    if not samples:
+        return None
+    told = _n(
+        "Keeping %(span)s deletes %(num)s sample and frees about %(size)s.",
+        "Keeping %(span)s deletes %(num)s samples and frees about %(size)s.",
         samples,
-        span=_n("%(num)s day", "%(num)s days", wanted),
+        span=_n("%(num)s day", "%(num)s days", days),
         size=words().value(size, "bytes"),
     )
+    return Removal(days, samples, told)
 
 
 @bp.route("/trial.json")
@@ -125,33 +142,24 @@ def trial() -> ResponseReturnValue:
     if metric is None or metric.kind == "info":
         abort(404)
     line = _line(metric, request.args.get("key", "")[:20], _labels(metric))
+    line = _turned(line, request.args.get("direction", ""))
     asked = {line.name(part): request.args.get(part, "")[:60] for part in ("warning", "critical", "minutes")}
     found, threshold = editing.wanted(editing.typed(line, asked, words())._replace(on=True), words())
     if threshold is None:
         return jsonify(errors=found.errors, sentence="")
+    metrics = _metrics()
+    extra = conditions.typed(line, request.args, words(), metrics)
+    extra, threshold = conditions.wanted(extra, line, threshold, words(), metrics)
+    if threshold is None:
+        return jsonify(errors=extra.errors, sentence="")
     return jsonify(errors={}, sentence=_sentence(threshold))
 
 
 def _sentence(threshold: Threshold, title: str = "") -> str:
-    """« Sur 7 jours : 3 incidents et 7 courriels ; avec le seuil actuel : aucun. »"""
-    compared = backtest.compare(store.db(), store.host_id(), threshold._replace(enabled=True), store.now(), DAYS)
-    told = _(
-        "Over the last %(days)s days: %(proposed)s. As it is now: %(present)s.",
-        days=DAYS,
-        proposed=_outcome(compared.proposed),
-        present=_outcome(compared.in_force),
-    )
+    """The back-test in a sentence."""
+    compared = trials.compare(store.db(), store.host_id(), threshold, store.now())
+    told = trials.sentence(compared, words(), trials.first_at(store.db(), store.host_id(), threshold.metric))
     return _("%(title)s: %(sentence)s", title=title, sentence=told) if title else told
-
-
-def _outcome(outcome: backtest.Outcome) -> str:
-    if not outcome.incidents:
-        return _("no incident")
-    return _(
-        "%(incidents)s, %(mails)s",
-        incidents=_n("%(num)s incident", "%(num)s incidents", outcome.incidents),
-        mails=_n("%(num)s mail", "%(num)s mails", outcome.mails),
-    )
 
 
 @bp.route("/thresholds/<metric>", methods=["GET", "POST"])
@@ -171,47 +179,69 @@ def one(metric: str) -> ResponseReturnValue:
             thresholds.delete(db, metric, labels, me.person, store.now())
         flash(_("Back to what was shipped.") if labels == "{}" else _("The exception is gone."))
         return redirect(url_for("thresholds.one", metric=metric), 303)
-    found, wanted = editing.wanted(_more(editing.typed(line, request.form, words())), words())
+    line = _turned(line, request.form.get("direction", ""))
+    metrics = _metrics()
+    extra = conditions.typed(line, request.form, words(), metrics)
+    found, first = editing.wanted(editing.typed(line, request.form, words()), words())
+    wanted = None
+    if first is not None:
+        extra, wanted = conditions.wanted(extra, line, first, words(), metrics)
+    elif not found.errors:
+        found = found._replace(errors={"warning": _(editing.EMPTY)})
     if wanted is None:
-        errors = found.errors or {"warning": _(editing.EMPTY)}
-        return _one(line, found._replace(errors=errors), labels), 422
+        return _one(line, found, labels, extra), 422
     if "try" in request.form:
-        return _one(line, found, labels, _sentence(wanted))
+        tried = trials.trial(store.db(), store.host_id(), wanted, store.now(), words())
+        return _one(line, found, labels, extra, tried)
     try:
         with store.writing() as db:
             thresholds.save(db, wanted, me.person, store.now())
-    except ThresholdError as error:
-        return _one(line, found._replace(errors={"warning": _(error.message, **error.values)}), labels), 422
+    except ThresholdError as error:  # the second wall
+        return _one(line, found._replace(errors={"warning": _(error.message, **error.values)}), labels, extra), 422
     flash(_("Saved; it is judged from the next cycle on."))
     return redirect(request.full_path.rstrip("?") if labels != "{}" else url_for("thresholds.one", metric=metric), 303)
 
 
-def _more(found: Typed) -> Typed:
-    """The direction, which only this page lets one choose."""
-    direction = request.form.get("direction", "")
-    if direction not in ("above", "below") or found.line.inverted:
-        return found
-    present_one = found.line.present._replace(above=direction == "above")
-    if present_one.above != found.line.present.above:
-        present_one = present_one._replace(clear=None)
-    return found._replace(line=found.line._replace(present=present_one))
+def _turned(line: Line, direction: str) -> Line:
+    """The line with the direction, which only a metric's own page lets one choose."""
+    if direction not in ("above", "below") or line.inverted or line.present.above == (direction == "above"):
+        return line
+    return line._replace(present=line.present._replace(above=direction == "above", clear=None))
 
 
-def _one(line: Line, found: Typed, labels: str, trial: str = "") -> str:
-    db, host = store.db(), store.host_id()
+def _metrics() -> dict[str, Metric]:
+    return {one.name: one for one in read.metrics(store.db())}
+
+
+def _one(line: Line, found: Typed, labels: str, extra: Extra | None = None, tried: Tried | None = None) -> str:
+    db, host, metrics = store.db(), store.host_id(), _metrics()
     own = [one for one in thresholds.effective(db, host) if one.metric == line.metric.name and one.labels != "{}"]
+    standing = conditions.present(line, words(), metrics)
+    extra = extra or standing
+    series = [one for one in read.series(db, host, line.metric.name) if one.labels != "{}"]
     return render_template(
         "threshold.html",
         line=line,
         typed=found,
+        extra=extra,
+        extra_open=bool(extra.errors) or not extra.as_present(standing),
+        first_error=next((name for name in (*found.errors, *extra.errors)), ""),
         labels=labels,
         line_name=words().labels_name(labels),
-        series=[one for one in read.series(db, host, line.metric.name) if one.labels != "{}"],
-        exceptions=[(one, words().labels_name(one.labels), _level_words(one, line)) for one in own],
+        line_id=_number_of(labels, series),
+        series=series,
+        seconds=sorted(
+            (
+                (one.name, words().metric_name(one))
+                for one in metrics.values()
+                if one.kind != "info" and one.name != line.metric.name and one.probe != "vigie"
+            ),
+            key=lambda pair: pair[1].casefold(),
+        ),
+        exceptions=[(one, words().labels_name(one.labels), history.level_words(one, line, words())) for one in own],
         shipped=thresholds.get(db, line.metric.name, labels) is None,
-        trial=trial,
+        tried=tried,
         sign=sign(line.metric),
-        number_of=_number_of,
         now=store.now(),
     )
 
@@ -250,63 +280,22 @@ def undo(change: int) -> ResponseReturnValue:
     me = logins.person()
     if change >= 2**62:
         abort(404)
+    past = changes.get(store.db(), change)
+    if past is not None and past.kind == "setting" and past.before.isdigit():
+        removal = _removal(int(past.before))
+        if removal is not None:
+            flash(_("%(told)s Type that number of days in the form: it asks before it deletes.", told=removal.told))
+            return redirect(url_for("thresholds.page"), 303)
     try:
         with store.writing() as db:
-            thresholds.undo(db, change, me.person, store.now())
-    except ThresholdError as error:
+            undoing.undo(db, change, me.person, store.now(), store.host_id())
+    except (ThresholdError, IncidentError) as error:
         flash(_(error.message, **error.values))
     else:
         flash(_("The change is undone."))
     return redirect(url_for("thresholds.page"), 303)
 
 
-def _past() -> list[Past]:
-    metrics = {one.name: one for one in read.metrics(store.db())}
-    return [
-        Past(
-            one.id, one.at, one.by, _change_title(one, metrics), _state(one.before, metrics), _state(one.after, metrics)
-        )
-        for one in thresholds.changes(store.db(), CHANGES)
-    ]
-
-
-def _change_title(change: Change, metrics: dict[str, Metric]) -> str:
-    metric = metrics.get(change.metric)
-    name = _name(metric) if metric else change.metric
-    line = words().labels_name(change.labels)
-    return f"{name}, {line}" if line else name
-
-
-def _name(metric: Metric) -> str:
-    key = next((key for key, name in editing.FIRST.items() if name == metric.name), "")
-    return _(editing.TITLES[key]) if key else words().metric_name(metric)
-
-
 def _title(threshold: Threshold) -> str:
     metric = read.metric(store.db(), threshold.metric)
-    return _name(metric) if metric else threshold.metric
-
-
-def _state(threshold: Threshold | None, metrics: dict[str, Metric]) -> str:
-    if threshold is None:
-        return _("as shipped")
-    metric = metrics.get(threshold.metric)
-    return _level_words(threshold, editing.line_of(metric, threshold, words(), _key(metric))) if metric else ""
-
-
-def _key(metric: Metric) -> str:
-    return next((key for key, name in editing.FIRST.items() if name == metric.name), "")
-
-
-def _level_words(threshold: Threshold, line: Line) -> str:
-    """« 90 % / 97 %, 15 min », or « off »."""
-    if not threshold.enabled:
-        return _("off")
-
-    def told(level: float | None) -> str:
-        if level is None:
-            return "–"
-        return words().value(1.0 - level if line.inverted else level, line.metric.unit)
-
-    said = f"{told(threshold.warning)} / {told(threshold.critical)}"
-    return f"{said}, {words().duration(threshold.for_seconds)}" if threshold.for_seconds else said
+    return history.metric_title(metric, words()) if metric else threshold.metric

@@ -25,11 +25,13 @@ PERIODS = {"now": N_("Now"), "1h": N_("1 hour"), "24h": N_("24 hours"), "7d": N_
 TITLES = {
     people.CPU: N_("Processor"), people.MEMORY: N_("Memory"), people.PROCESSES: N_("Processes"), people.HOME: N_("Home"),
 }  # fmt: skip
+PAGE = 100
 
 
 @bp.route("/users")
 def page() -> str:
-    """Every account and whoever runs something; sorted by `?sort=`, over `?period=`."""
+    """Every account and whoever runs something; sorted by `?sort=`, over `?period=`; a hundred at a time from `?skip=`."""
+    skip = asking.number("skip", 1_000_000) or 0
     sort = asking.one("sort", usage.SORTS, "cpu")
     period = asking.one("period", tuple(PERIODS), "now")
     db, host, found, now = store.db(), store.host_id(), present(), store.now()
@@ -44,7 +46,9 @@ def page() -> str:
     rows = [one for one in rows if one not in system]
     return render_template(
         "users.html",
-        rows=rows,
+        rows=rows[skip : skip + PAGE],
+        more=skip + PAGE if len(rows) > skip + PAGE else None,
+        less=max(0, skip - PAGE) if skip else None,
         system=system,
         sort=sort,
         period=period,

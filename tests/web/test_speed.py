@@ -1,0 +1,236 @@
+"""What keeps pages fast, in counts that no machine changes: rows read, points drawn, frames made, answers kept; and that a
+kept answer is never another reader's."""
+
+import itertools
+import re
+
+import pytest
+
+from alerts import chart
+from archive import database, load, pack, read, rolled, rollup, slices
+from tests import cycles
+from tests.web import site
+from tests.web.site import NOW, Clock
+from web import cards, periods
+from web.words import spoken
+
+HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
+MIDNIGHT = NOW - NOW % DAY
+
+
+# --- an answer that is kept --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = site.filled(str(tmp_path_factory.mktemp("speed") / "data"), 30, cpu=0.97, disk=0.93)
+    site.add_person(path)
+    site.add_person(path, "reader", "reader")
+    return path
+
+
+def fresh(path: str, language: str, who: str, prefix: str) -> str:
+    """The part that is kept, from an application that has kept nothing."""
+    return answer(site.site(path, VIGIE_PROXY_HOPS="1").test_client(), language, who, prefix)
+
+
+def answer(client, language: str, who: str, prefix: str) -> str:  # type: ignore[no-untyped-def]
+    if who:
+        site.log_in(client, who)
+    found = client.get(
+        "/fragment",
+        headers={"Accept-Language": language, "X-Forwarded-Prefix": prefix, "X-Forwarded-Host": "127.0.0.1"},
+    )
+    assert found.status_code == 200, (found.status, language, who)
+    return found.text
+
+
+def test_a_kept_answer_is_never_another_readers(data: str) -> None:
+    """Each combination, asked after every other of one application, is what a new application gives it."""
+    readers = list(itertools.product(("fr", "en"), ("admin", "reader"), ("", "/vigie")))
+    alone = {reader: fresh(data, *reader) for reader in readers}
+    assert len(set(alone.values())) >= 4  # language and place differ at least
+    one = site.site(data, VIGIE_PROXY_HOPS="1")
+    for first, second in itertools.permutations(readers, 2):
+        assert answer(one.test_client(), *first) == alone[first]
+        assert answer(one.test_client(), *second) == alone[second]
+
+
+def test_a_kept_answer_has_no_theme_in_it(data: str) -> None:
+    """A theme is the page's, around the kept part; were it in it, a reader would get another's."""
+    client = site.site(data).test_client()
+    site.log_in(client)
+    part = client.get("/fragment").text
+    for theme in ("dark", "light", "auto"):
+        client.set_cookie("vigie-theme", theme)
+        assert client.get("/fragment").text == part
+    assert "data-theme" not in part
+
+
+def test_a_kept_answer_is_of_this_cycle_only(tmp_path: object) -> None:
+    path, clock = site.filled(f"{tmp_path}/data", 30, cpu=0.2), Clock()
+    client = site.site(path, clock).test_client()
+    before = client.get("/fragment").text
+    site.judged(path, 1, NOW + 60, cpu=0.4)
+    clock.at = NOW + 60
+    after = client.get("/fragment").text
+
+    assert after != before
+    assert after == site.site(path, clock).test_client().get("/fragment").text
+
+
+# --- what is drawn -----------------------------------------------------------------------------------------------------
+
+
+def test_the_cards_of_the_first_page_share_their_frames_and_have_few_points(data: str) -> None:
+    client = site.site(data).test_client()
+    site.log_in(client)
+    chart.frame_of.cache_clear()
+    page = client.get("/").text
+    charts = len(re.findall(r'class="v-chart v-(?:card|narrow)"', page))
+    made = chart.frame_of.cache_info()
+
+    assert charts >= 6
+    assert made.misses <= charts // 2 + 1
+    for line in re.findall(r'class="v-line"[^>]* d="([^"]*)"', page) + re.findall(r' d="([^"]*)" class="v-line"', page):
+        assert len(re.findall(r"-?\d*\.?\d+", line)) <= 2 * (cards.POINTS + 2)
+
+
+@pytest.mark.parametrize("most", [1, 60, 120, 370])
+def test_a_coarse_period_holds_the_whole_one_in_at_most_so_many_points(most: int) -> None:
+    told = spoken("fr", "Europe/Paris")
+    for key in periods.NAMED:
+        whole = periods.parse({"period": key}, NOW, NOW - 3 * YEAR, told)
+        found = periods.coarse(whole, most)
+        assert found.end >= whole.end
+        assert found.start <= whole.start + found.step
+        assert (found.end - found.start) // found.step <= most + 1
+        assert found.start % found.step == found.end % found.step == 0
+
+
+# --- what is read ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ten_years(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One line, an hourly span for ten years and a sample a minute for three days, as upkeep leaves them."""
+    path = str(tmp_path_factory.mktemp("years") / "data")
+    site.folder(path)
+    cycles.archive(path, NOW, {"load": "load_average 1\n"})
+    with database.writer(path) as db, database.transaction(db):
+        line = read.series(db, 1, "load_average")[0].id
+        first = MIDNIGHT - 10 * YEAR
+        rollup.store(db, 1, line, HOUR, [(at, 1, 9, 300, 60) for at in range(first, MIDNIGHT, HOUR)])
+        rollup.store(db, 1, line, 300, [(at, 1, 9, 25, 5) for at in range(MIDNIGHT - 40 * DAY, MIDNIGHT, 300)])
+        rollup.reached(db, 1, MIDNIGHT, NOW)
+        for day in range(first, first + 20 * DAY, DAY):
+            found = [(day + n * 60, 5) for n in range(1440)]
+            pack.put(db, (1, line, day, len(found), pack.encode(found)))
+        db.executemany(
+            "INSERT OR IGNORE INTO sample VALUES (1, ?, ?, 5)",
+            [(MIDNIGHT - 2 * DAY + n * 60, line) for n in range(2 * 1440 + (NOW - MIDNIGHT) // 60)],
+        )
+    slices.repeat(path, lambda db, spent: rollup.roll(db, 1, NOW, 10_000))
+    slices.pack_old(path, 1, MIDNIGHT - 2 * DAY, NOW)
+    return path
+
+
+def rows_read(path: str, key: str) -> tuple[int, int]:
+    """(points of a graph over this period, rows and packed spans read for it)."""
+    told = spoken("fr", "UTC")
+    with database.reader(path) as db:
+        line = read.series(db, 1, "load_average")[0]
+        period = periods.parse({"period": key}, NOW, MIDNIGHT - 10 * YEAR, told)
+        points = read.points(db, 1, line, period.start, period.end, period.step)
+        level = max((span for span in read.ROLLED if period.step % span == 0), default=0)
+        count = 0
+        for span, first, last in rollup.pieces(db, 1, period.start, period.end, level):
+            if not span:
+                count += len(pack.every(db, 1, line.id, first, last - 1))
+                continue
+            count += len(rolled.rows_of(db, 1, line.id, span, first, last))
+    return len(points), count
+
+
+@pytest.mark.parametrize(("key", "a_point"), [("1h", 1), ("24h", 1), ("7d", 6), ("30d", 2), ("1y", 1), ("all", 14)])
+def test_a_graph_reads_few_rows_whatever_its_period(ten_years: str, key: str, a_point: int) -> None:
+    points, rows = rows_read(ten_years, key)
+
+    assert 20 < points <= chart.MOST
+    # The hours since midnight are finer than a day; a sample a minute since the last whole hour.
+    assert rows <= points * a_point + 24 + 120
+
+
+def test_what_a_graph_reads_is_found_by_its_key(ten_years: str) -> None:
+    """No statement of a graph or of the newest values walks a table: ten years cost what one does."""
+    with database.reader(ten_years) as db:
+        line = read.series(db, 1, "load_average")[0]
+        said: list[str] = []
+        db.set_trace_callback(said.append)
+        for step in (60, 300, HOUR, DAY):
+            read.points(db, 1, line, NOW - 100 * step, NOW, step)
+        read.latest(db, 1)
+        read.rhythm(db, 1)
+        read.last_cycle(db, 1)
+        db.set_trace_callback(None)
+        walks = [
+            (text, row[3])
+            for text in said
+            if text.lstrip().upper().startswith("SELECT")
+            for row in db.execute(f"EXPLAIN QUERY PLAN {text}")
+            if re.search(r"SCAN (sample|rollup|packed|packed_long|rolled|cycle|packed_cycle)\b", row[3])
+        ]
+
+    assert said
+    assert walks == []
+
+
+def test_the_steps_that_a_cycle_costs_do_not_grow_with_the_years(ten_years: str, tmp_path: object) -> None:
+    """Virtual machine steps of SQLite while one cycle is loaded: beside ten years, and beside none."""
+
+    def steps(path: str) -> int:
+        cycles.write(path, NOW + 60, {"load": "load_average 2\n"})
+        count = 0
+
+        def counted() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        with database.writer(path) as db:
+            db.set_progress_handler(counted, 1)
+            load.load(path, db, NOW + 60)
+            db.set_progress_handler(None, 1)
+        return count
+
+    young = str(tmp_path) + "/data"
+    site.folder(young)
+    cycles.archive(young, NOW, {"load": "load_average 1\n"})
+
+    assert steps(ten_years) <= steps(young) * 1.2
+
+
+# --- long lists --------------------------------------------------------------------------------------------------------
+
+
+def test_many_users_are_shown_a_hundred_at_a_time(tmp_path: object) -> None:
+    path = site.folder(f"{tmp_path}/data")
+    lines = "".join(f'user_processes{{user="u{n:03}"}} {n + 1}\n' for n in range(250))
+    for number in range(2):
+        cycles.write(path, NOW - 60 + number * 60, {"processes": f"# TYPE user_processes gauge\n{lines}"})
+    cycles.load_all(path, NOW)
+    client = site.site(path).test_client()
+    seen: list[str] = []
+    url = "/users?sort=processes"
+    for _ in range(3):
+        page = client.get(url).text
+        table = page[page.index("<tbody>") : page.index("</tbody>")]
+        seen += re.findall(r'href="/users/(u\d+)"', table)
+        links = [
+            link.replace("&amp;", "&") for link in re.findall(r'href="(/users\?sort=processes&amp;skip=\d+)"', page)
+        ]
+        url = links[-1]
+
+    assert seen == [f"u{n:03}" for n in reversed(range(250))]
+    assert client.get("/users?skip=x").status_code == 400
+    assert client.get("/users?skip=5000").status_code == 200
