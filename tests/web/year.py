@@ -266,6 +266,8 @@ def build(data: str, spans: tuple[int, int, int] = (LIVE, COARSE, FINE)) -> sett
             said["user_home_bytes"] = homes(at)
         cycles.write(data, at, teller.texts(at, said), uptime=at - BOOTED)
     step.run(config, NOW)
+    with database.writer(data) as db, database.transaction(db):
+        rollup.roll(db, 1, NOW)
     _people(data)
     _publications(data)
     return config
