@@ -20,14 +20,13 @@ COLOURS = 128  # of a picture: sharp letters, a third of the bytes
 
 
 class Shot(NamedTuple):
-    """One picture: `height` of the window, and what is scrolled to the top first."""
+    """One picture, of what a window of this size shows."""
 
     name: str
     path: str
     width: int = 1280
     height: int = 900
     scheme: str = "light"
-    to: str = ""
 
 
 def shots(held: int) -> list[Shot]:
@@ -38,7 +37,7 @@ def shots(held: int) -> list[Shot]:
         Shot("phone", "/", 390, 844),
         Shot("phone-dark", f"/incidents/{held}", 390, 844, "dark"),
         Shot("users", "/users", height=1080),
-        Shot("incident", f"/incidents/{held}", height=1120),
+        Shot("incident", f"/incidents/{held}", height=1430),
         Shot("graph", "/graphs/disk_used_ratio?period=1y&line={home}", height=760),
         Shot("security", "/security", height=760),
         Shot("thresholds", "/thresholds", height=860),
