@@ -15,7 +15,7 @@ def test_every_fault_of_the_web_has_a_row_and_a_test_that_carries_its_id(ident: 
     standing = {name.partition("::")[0] for name in table.tests_by_id()[ident]}
     told = {name.strip(" `") for name in files.split(",")}
     assert told == standing, f"{ident}: write {', '.join(f'`{name}`' for name in sorted(standing))}"
-    assert result.startswith(("held", "mended"))
+    assert result.startswith(("held", "mended", "partly"))
 
 
 def test_every_row_names_files_that_are_there_and_hold_a_test_of_its_id() -> None:

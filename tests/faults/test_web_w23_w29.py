@@ -108,7 +108,7 @@ def test_w29_told_to_end_it_finishes_the_request_at_work(server: tuple[subproces
     site.add_person(data)
     with database.locked(data):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", "/graphs/cpu_busy_seconds_total.csv?raw=1", headers={"Host": "localhost"})
+        connection.request("GET", "/graphs/cpu_busy_seconds_total.csv?step=raw", headers={"Host": "localhost"})
         answer = connection.getresponse()
         process.send_signal(signal.SIGTERM)
         body = answer.read()
