@@ -90,7 +90,9 @@ def _collectd(work: str) -> Daemon | None:
     if not program:
         return None
     home = f"{work}/collectd"
-    plugins = "\n".join(f"LoadPlugin {name}" for name in ("cpu", "memory", "df", "users", "load", "rrdtool", "threshold"))
+    plugins = "\n".join(
+        f"LoadPlugin {name}" for name in ("cpu", "memory", "df", "users", "load", "rrdtool", "threshold")
+    )
     levels = (
         '<Plugin threshold>\n <Plugin "load">\n  <Type "load">\n   DataSource "shortterm"\n   FailureMax 8\n  </Type>\n </Plugin>\n'
         "</Plugin>\n"
@@ -100,7 +102,9 @@ def _collectd(work: str) -> Daemon | None:
         f'Hostname "bench"\nFQDNLookup false\nInterval 60\nBaseDir "{home}"\nPIDFile "{home}/pid"\n'
         f'TypesDB "/usr/share/collectd/types.db"\n{plugins}\n<Plugin rrdtool>\n DataDir "{home}/rrd"\n</Plugin>\n{levels}',
     )
-    return Daemon("collectd, rrdtool and threshold", [[program, "-f", "-C", conf]], "no graphs of its own, no users, no mail")
+    return Daemon(
+        "collectd, rrdtool and threshold", [[program, "-f", "-C", conf]], "no graphs of its own, no users, no mail"
+    )
 
 
 def _monit(work: str) -> Daemon | None:
@@ -140,7 +144,12 @@ def _prometheus(work: str) -> Daemon | None:
         "Prometheus and node_exporter",
         [
             [exporter, f"--web.listen-address=127.0.0.1:{there}"],
-            [program, f"--config.file={conf}", f"--storage.tsdb.path={work}/prometheus/data", f"--web.listen-address=127.0.0.1:{here}"],
+            [
+                program,
+                f"--config.file={conf}",
+                f"--storage.tsdb.path={work}/prometheus/data",
+                f"--web.listen-address=127.0.0.1:{here}",
+            ],
         ],
         "no users, mail by another daemon",
     )
@@ -151,7 +160,17 @@ def _glances(work: str) -> Daemon | None:
     if not os.path.exists(program):
         return None
     quiet = ["--quiet", "--disable-autodiscover", "--disable-check-update"]
-    command = [f"{work}/venv/bin/python", program, *quiet, "--export", "csv", "--export-csv-file", f"{work}/glances.csv", "-t", "60"]
+    command = [
+        f"{work}/venv/bin/python",
+        program,
+        *quiet,
+        "--export",
+        "csv",
+        "--export-csv-file",
+        f"{work}/glances.csv",
+        "-t",
+        "60",
+    ]
     return Daemon("Glances, to a CSV file", [command], "no graphs, no mail")
 
 
@@ -181,7 +200,7 @@ def _netdata(work: str) -> Daemon | None:
 def watched(work: str, warm: float, seconds: float) -> list[Peer]:
     """All daemons at once: they are idle nearly all of the time."""
     tree.adopt()
-    running: list[tuple[Daemon, list["subprocess.Popen[bytes]"]]] = []
+    running: list[tuple[Daemon, list[subprocess.Popen[bytes]]]] = []
     peers = []
     try:
         for daemon in daemons(work):
@@ -200,7 +219,9 @@ def watched(work: str, warm: float, seconds: float) -> list[Peer]:
             if ended:
                 say(f"  {daemon.name} ended by itself ({ended}): left out")
                 continue
-            peers.append(Peer(daemon.name, (after.cpu - before[daemon.name].cpu) / length * DAY, after.pss, note=daemon.note))
+            peers.append(
+                Peer(daemon.name, (after.cpu - before[daemon.name].cpu) / length * DAY, after.pss, note=daemon.note)
+            )
     finally:
         for _daemon, processes in running:
             for process in processes:
@@ -273,7 +294,12 @@ def munin(work: str) -> Peer | None:
             time.sleep(1)
     finally:
         tree.finish(node)
-    return Peer("Munin, five plugins", statistics.median(cycles) * MINUTES, memory, note="as if run each minute; its own rhythm is five")
+    return Peer(
+        "Munin, five plugins",
+        statistics.median(cycles) * MINUTES,
+        memory,
+        note="as if run each minute; its own rhythm is five",
+    )
 
 
 def vigie(work: str, data: str) -> Peer:
@@ -290,7 +316,9 @@ def vigie(work: str, data: str) -> Peer:
         runs.append(tree.spent([f"{ROOT}/run_all.sh"], cwd=ROOT, env=environ))
     day, whole_year = graphs(data)
     values = {one.name: one.value for one in keeping.sizes(data, 365, whole=False)}
-    size = values.get("the same in the file: pages, keys, slack") or values["bytes a value, packed, one-minute resolution"]
+    size = (
+        values.get("the same in the file: pages, keys, slack") or values["bytes a value, packed, one-minute resolution"]
+    )
     return Peer(
         "Vigie", statistics.median(runs) * MINUTES, 0.0, size, day, whole_year,
         "the minute's path; graph: from the file to the finished SVG, mean with least and greatest",
@@ -344,7 +372,9 @@ def prometheus_store(work: str) -> tuple[float | None, float | None, float | Non
         file.write(f"# TYPE {SERIES} gauge\n")
         for n in range(365):
             column = machine_.day(n)[spec]
-            file.writelines(f"{SERIES} {column[minute] / 10_000!r} {start + n * DAY + minute * 60}\n" for minute in range(1440))
+            file.writelines(
+                f"{SERIES} {column[minute] / 10_000!r} {start + n * DAY + minute * 60}\n" for minute in range(1440)
+            )
         file.write("# EOF\n")
     _backfilled(promtool, text, f"{work}/prom-365")
     os.unlink(text)
@@ -395,8 +425,14 @@ def rrd_graphs(work: str) -> tuple[float | None, float | None]:
     if not program:
         return None, None
     path, start = f"{work}/year.rrd", build.END - 365 * DAY
-    rows = [f"RRA:{kind}:0.5:{step}:{count}" for kind in ("AVERAGE", "MIN", "MAX") for step, count in ((1, 576), (6, 432), (24, 540), (288, 450))]
-    subprocess.run([program, "create", path, "--start", str(start - 300), "--step", "300", "DS:v:GAUGE:600:U:U", *rows], check=True)
+    rows = [
+        f"RRA:{kind}:0.5:{step}:{count}"
+        for kind in ("AVERAGE", "MIN", "MAX")
+        for step, count in ((1, 576), (6, 432), (24, 540), (288, 450))
+    ]
+    subprocess.run(
+        [program, "create", path, "--start", str(start - 300), "--step", "300", "DS:v:GAUGE:600:U:U", *rows], check=True
+    )
     spec = next(one for one in year.SPECS if one.metric == SERIES)
     machine_ = year.Machine()
     feed = subprocess.Popen([program, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -414,7 +450,9 @@ def rrd_graphs(work: str) -> tuple[float | None, float | None]:
             program, "graph", f"{work}/graph.svg", "-a", "SVG", "-w", "600", "-h", "200", "-s", str(build.END - span), "-e", str(build.END),
             *(f"DEF:{kind}={path}:v:{kind}" for kind in ("AVERAGE", "MIN", "MAX")), "AREA:MAX#cccccc", "LINE1:MIN#888888", "LINE2:AVERAGE#0000ff",
         ]  # fmt: skip
-        found_.append(timed(lambda command=command: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), 9)[0])  # type: ignore[misc]
+        found_.append(
+            timed(lambda command=command: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), 9)[0]
+        )  # type: ignore[misc]
     return found_[0], found_[1]
 
 
@@ -440,10 +478,7 @@ def written(ours: Peer, peers: list[Peer], where: list[tuple[str, str]], seconds
     ]  # fmt: skip
     for peer in (ours, *peers):
         mine = peer is ours
-        cells = [
-            cell(theirs, None if mine else own)
-            for theirs, own in zip(peer[1:6], ours[1:6], strict=True)
-        ]
+        cells = [cell(theirs, None if mine else own) for theirs, own in zip(peer[1:6], ours[1:6], strict=True)]
         lines.append(f"| {'**Vigie**' if mine else peer.name} | " + " | ".join(cells) + f" | {peer.note} |")
     lines += [
         "",

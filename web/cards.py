@@ -192,7 +192,7 @@ class Reading:
         span = next((one for one in spans if age <= one), spans[-1])
         period = periods.lately(self.newest, span)
         if age < spans[-1]:
-            return period, self.words.gettext("Since %(day)s", day=self.words.moment(line.first_at, self.now))
+            return period, self.words.gettext("Since %(moment)s", moment=self.words.moment(line.first_at, self.now))
         return period, periods.label(period, self.now, self.words)
 
     def _memory_bands(self, period: Period) -> tuple[Band, ...]:

@@ -1,7 +1,7 @@
 """The period that an address asks for: `period=24h`, or `from=` and `to=`. Pure: what cannot be used is said in words."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 from alerts.chart import choose_step
@@ -39,13 +39,24 @@ class Period(NamedTuple):
         """What an address needs to show the same again."""
         return {"period": self.key} if self.key else {"from": str(self.start), "to": str(self.end)}
 
-    def before(self, first_at: int) -> "Period | None":
-        """The same length, just earlier; None where there was nothing yet."""
-        return Period("", self.start - self.seconds, self.start, self.step) if self.start > first_at else None
+    def before(self, first_at: int, words: Words) -> "Period | None":
+        """The same length, just earlier; None where there was nothing yet. Whole days stay whole days."""
+        return Period("", self._moved(-1, words), self.start, self.step) if self.start > first_at else None
 
-    def after(self, now: int) -> "Period | None":
-        """The same length, just later; None once it reaches now."""
-        return Period("", self.end, self.end + self.seconds, self.step) if self.end < now else None
+    def after(self, now: int, words: Words) -> "Period | None":
+        """The same length, just later; None once it reaches now. Whole days stay whole days."""
+        return Period("", self.end, self._moved(1, words), self.step) if self.end < now else None
+
+    def _moved(self, way: int, words: Words) -> int:
+        """The far end of the period beside this one. From midnight to midnight it is as many days of the reader's
+        calendar, which are of 23 or 25 hours where clocks change."""
+        first, last = words.local(self.start), words.local(self.end)
+        edge = last if way > 0 else first
+        if first.hour == first.minute == last.hour == last.minute == 0:
+            days = (last.date() - first.date()).days
+            midnight = datetime.combine(edge.date() + way * timedelta(days=days), time(), tzinfo=words.zone)
+            return max(0, int(midnight.timestamp()))
+        return max(0, (self.end if way > 0 else self.start) + way * self.seconds)
 
 
 def one(values: Sequence[str], name: str) -> str:

@@ -46,11 +46,10 @@ SYSTEM = (
     (N_("System"), "about.page"),
     (N_("Probes"), "probes.page"),
     (N_("Mails"), "mails.page"),
-    (N_("Planned work"), "windows.page"),
     (N_("Recipients"), "recipients.page"),
+    (N_("Planned work"), "windows.page"),
     (N_("Data"), "data.page"),
     (N_("Tokens"), "tokens.page"),
-    (N_("Planned work"), "windows.page"),
 )
 
 

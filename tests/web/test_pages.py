@@ -331,3 +331,10 @@ def test_w18_no_address_ever_fails(client: FlaskClient, path: str, rest: str, qu
                               st.text(max_size=80)))  # fmt: skip
 def test_w18_no_form_ever_fails(administrator: FlaskClient, fields: dict[str, str]) -> None:
     assert site.post(administrator, "/thresholds", {**fields, "try": "1"}).status_code in (200, 422)
+
+
+def test_a_bar_names_each_room_once(client: FlaskClient) -> None:
+    from web import shell
+
+    for rooms in (shell.ROOMS, shell.SYSTEM):
+        assert len({endpoint for _label, endpoint in rooms}) == len(rooms)

@@ -130,11 +130,11 @@ def levels(at: int, chance: random.Random) -> dict[str, dict[str, float]]:
 
 
 def disks(at: int, chance: random.Random) -> dict[str, float]:
-    """The share used of each mount: one that fills and is cleared each quarter, one that grows slowly, some that rest."""
-    quarter = (at - NOW + 47 * DAY) % (91 * DAY) / DAY
+    """The share used of each mount: one that fills and is cleared each seven weeks, one that grows slowly, some that rest."""
+    since = (at - NOW + 47 * DAY) % (49 * DAY) / DAY
     return {
         "/": 0.41 + 0.02 * ((at // DAY) % 30) / 30,
-        "/home": 0.60 + 0.0062 * quarter,
+        "/home": 0.60 + 0.0061 * since,
         "/srv": 0.62,
         "/var": 0.44 + 0.05 * ((at // DAY) % 7) / 7,
         "/data": 0.58 + 0.20 * (at - START) / (365 * DAY),
@@ -266,6 +266,8 @@ def build(data: str, spans: tuple[int, int, int] = (LIVE, COARSE, FINE)) -> sett
             said["user_home_bytes"] = homes(at)
         cycles.write(data, at, teller.texts(at, said), uptime=at - BOOTED)
     step.run(config, NOW)
+    with database.writer(data) as db, database.transaction(db):
+        rollup.roll(db, 1, NOW)
     _people(data)
     _publications(data)
     return config

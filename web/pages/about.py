@@ -13,9 +13,9 @@ from flask.typing import ResponseReturnValue
 from alerts import sendmail
 from archive import database, outbox, persons, read, recipients, thresholds
 from archive.certfr import schedule
-from web import logins, state, store
+from web import logins, readings, state, store
 from web.shell import present, version
-from web.words import _
+from web.words import _, words
 
 bp = Blueprint("about", __name__)
 
@@ -41,6 +41,7 @@ def page() -> str:
     cost = sum(latest[line.id].value for line in read.series(db, host, "probe_seconds") if line.id in latest)
     lags = [point.mean for line in read.series(db, host, "cycle_lag_seconds") for point in
             read.points(db, host, line, (found.last_at or now) - 3600, now + 1, 60)]  # fmt: skip
+    certfr = schedule.source(db, schedule.ROUND)
     return render_template(
         "about.html",
         state=found,
@@ -52,7 +53,8 @@ def page() -> str:
         retention=thresholds.retention_days(db),
         backup=_backup(),
         mails=outbox.summary(db),
-        certfr=schedule.source(db, schedule.ROUND),
+        certfr=certfr,
+        failure=readings.problem(certfr.error, words()) if certfr else "",
         sources=schedule.sources(db),
         ways=_ways(),
         sqlite=sqlite3.sqlite_version,

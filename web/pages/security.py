@@ -11,7 +11,7 @@ from archive.certfr import rows as publications
 from archive.certfr.machine import Kept
 from archive.certfr.publication import Publication, PublicationError
 from archive.certfr.verdict import reason_text
-from web import asking, store
+from web import asking, readings, store
 from web.shell import present
 from web.svg import publication as shown
 from web.words import _, words
@@ -40,6 +40,7 @@ def page() -> str:
     found = machine.publications(db, host, **chosen, most=MOST + 1, skip=skip)
     filtered = any(chosen.values()) or skip > 0
     done, total = publications.first_reading(db)
+    reading = schedule.source(db, schedule.ROUND)
     return render_template(
         "security.html",
         kind=kind,
@@ -59,7 +60,8 @@ def page() -> str:
         why=lambda kept: reason_text(kept.as_verdict(), words().language),
         verdicts=VERDICTS,
         badges=BADGES,
-        reading=schedule.source(db, schedule.ROUND),
+        reading=reading,
+        failure=readings.problem(reading.error, words()) if reading else "",
         done=done,
         total=total,
         state=present(),
