@@ -292,7 +292,6 @@ work() { # <name>...: in REPLY the status that ended the subshell, 124 when it w
   worker=$!
   set +m
   exec {mouth}>&-
-  # Without an `IFS=` of its own: where the time runs out, bash 5.2 loses count of such a variable, and says so.
   read -r -t "$patience" -u "$ear" _ || status=$?
   if ((status > 128)); then
     kill -KILL -- "-$worker" 2>/dev/null || true
