@@ -29,8 +29,25 @@ class Scores(NamedTuple):
     below: tuple[str, ...]
 
 
-def run(url: str, shape: str) -> Scores:
-    """One run of Lighthouse, in a Chromium of its own."""
+def run(url: str, shape: str, tries: int = 3) -> Scores:
+    """One run of Lighthouse, in a Chromium of its own. Where its own trace failed it measured nothing, and says so: again."""
+    for left in reversed(range(tries)):
+        try:
+            return _run(url, shape)
+        except NoTraceError:
+            if not left:
+                raise
+    raise AssertionError("no try was asked for")
+
+
+class NoTraceError(AssertionError):
+    """Chromium gave Lighthouse no trace of the page (NO_NAVSTART and its kind): no score was taken."""
+
+
+NO_TRACE = ("NO_NAVSTART", "NO_TRACING_STARTED", "NO_RESOURCE_REQUEST")
+
+
+def _run(url: str, shape: str) -> Scores:
     with tempfile.TemporaryDirectory() as scratch:
         out = os.path.join(scratch, "report.json")
         done = subprocess.run(
@@ -39,6 +56,8 @@ def run(url: str, shape: str) -> Scores:
              f"--chrome-flags={' '.join(browsing.FLAGS)}"],
             env={**os.environ, "CHROME_PATH": browsing.CHROMIUM}, check=False, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
+        if done.returncode and any(word in done.stderr for word in NO_TRACE):
+            raise NoTraceError(f"lighthouse {url}: {done.stderr[-2000:]}")
         assert done.returncode == 0, f"lighthouse {url}: {done.stderr[-2000:]}"
         with open(out, encoding="utf-8") as file:
             told = json.load(file)
