@@ -223,12 +223,12 @@ record() { # <command>...: a step that writes
   recorded "$status" "$said"
 }
 
-recorded() { # <status> <what it said>: what cannot be recorded is mailed from memory, once an hour at most
+recorded() { # <status> <what it said, '' when it was said already>: what cannot be recorded is mailed, once an hour at most
   [[ -z $2 ]] || printf '%s\n' "$2" >&2
   (($1)) || return 0
   (($1 < 128)) || exit "$1" # somebody stopped it
   # To nowhere, not to a log: the disk may be full.
-  setsid "$python" -m web urgent "$2" </dev/null >/dev/null 2>&1 9>&- &
+  setsid "$python" -m web urgent "${2:-probes/run.sh: the text of this cycle cannot be written (disk full, or read-only?)}" </dev/null >/dev/null 2>&1 9>&- &
   exit 1
 }
 
@@ -248,17 +248,18 @@ probe() { # status 0: archive and judge now; 20: nothing has changed that anybod
 }
 
 cycle() {
-  local said status=0
+  local status=0
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
   # Apart from any condition, or a failure within would not end it.
   set +e
-  said=$(set -e && probe 2>&1 9>&-)
+  # Not within $(...): there the probes' process groups would never be seen to end.
+  (set -e && probe) 9>&-
   status=$?
   set -e
   if ((status != 20)); then
-    recorded "$status" "$said"
+    recorded "$status" ""
     step "Archivage et jugement…" "Archiving and judging…"
     record "$python" -I -S alerts/cycle.py
     start_due

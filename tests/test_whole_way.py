@@ -219,6 +219,15 @@ def test_the_first_page_has_this_machines_figures_already(vigie, first_run):
                       " WHERE m.name='cpu_busy_seconds_total'")[0][0] >= 1  # fmt: skip
 
 
+def test_every_shipped_probe_answers_in_its_time(vigie, first_run):
+    """At a terminal and from cron: what one of them waits for in vain makes every cycle a minute long."""
+    assert vigie.rows("SELECT name, reason FROM probe WHERE reason LIKE '%timed out%'") == []
+    os.unlink(os.path.join(vigie.root, "data", "run", "cycle"))  # every probe is due
+    assert vigie.cycle().returncode == 0
+    assert vigie.rows("SELECT name, reason FROM probe WHERE reason LIKE '%timed out%'") == []
+    assert len(vigie.rows("SELECT name FROM probe")) >= 18
+
+
 def test_under_cron_it_is_silent_and_archives_one_cycle_more(vigie, first_run):
     before = vigie.rows("SELECT count(*) FROM cycle")[0][0]
     time.sleep(1.1)
