@@ -25,6 +25,7 @@ DAYS = {"d": 1.0, "day": 1.0, "days": 1.0, "j": 1.0, "jour": 1.0, "jours": 1.0}
 MOST_MINUTES = thresholds.LONGEST // 60
 BELOW = N_("The critical level must not be below the warning level.")
 ABOVE = N_("The critical level must not be above the warning level.")
+NO_MINUTES = N_("Say for how many minutes; 0 means at once.")
 EMPTY = N_("Give a level, or switch this threshold off.")
 
 
@@ -150,6 +151,9 @@ def wanted(found: Typed, words: Words) -> tuple[Typed, Threshold | None]:
         minutes = levels.whole(found.minutes, 0, MOST_MINUTES, words)
     except Mistake as mistake:
         errors["minutes"] = words.gettext(mistake.message, **mistake.values)
+    given = got.get("warning") is not None or got.get("critical") is not None
+    if given and minutes is None and "minutes" not in errors and found.minutes != known.minutes:
+        errors["minutes"] = words.gettext(NO_MINUTES)
     if not errors:
         errors = _wrong(line, got["warning"], got["critical"], found.on, words)
     if errors:

@@ -17,7 +17,7 @@ TABLE = [({name: value}, name) for name in LEVELS for value in BAD_NUMBERS]
 TABLE += [
     ({"cpu": "95", "cpu.critical": "90"}, "cpu.critical"),  # warning > critical
     ({"cpu": "", "cpu.critical": ""}, "cpu"),
-    *(({"cpu.minutes": value}, "cpu.minutes") for value in ("nan", "inf", "-1", "1e400", "1" + "0" * 400, "ten", "1441000")),
+    *(({"cpu.minutes": value}, "cpu.minutes") for value in ("", " ", "nan", "inf", "-1", "1e400", "1" + "0" * 400, "ten", "1441000")),
     *(({"temps_limite": value}, "temps_limite") for value in ("", "0", "-1", "nan", "1e400", "1" + "0" * 400, "1,5", "ten")),
 ]  # fmt: skip
 
