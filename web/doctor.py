@@ -15,6 +15,7 @@ from alerts.words import N_, Words
 from archive import backup, database, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
+from web import readings
 
 # The WAL-reset bug: in 3.7.0 to 3.51.2, mended in 3.51.3 and the backports 3.50.7 and 3.44.6.
 WAL_BUG_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -25,6 +26,7 @@ REASONS = (
     N_("the machine has not been up for 24 hours yet"),
     N_("the clock was set during the last 24 hours"),
 )
+EXAMPLE = "settings.example.env"
 LEAST_FREE = 500 << 20  # bytes for Vigie itself
 
 
@@ -313,7 +315,11 @@ def _certfr(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     with database.reader(config.data) as db:
         state = schedule.source(db, "round")
     if state is None or state.ok_at is None:
-        why = clean(state.error) if state and state.error else _("the first reading comes with the next cycles")
+        why = (
+            clean(readings.problem(state.error, words))
+            if state and state.error
+            else _("the first reading comes with the next cycles")
+        )
         yield Finding("note", _("CERT-FR was never read: %(why)s", why=why), "./vigie certfr refresh")
     elif now - state.ok_at > 2 * purge.DAY:
         yield Finding(
@@ -368,6 +374,8 @@ CHECKS: tuple[Check, ...] = (
 def _inside(folder: str) -> Iterator[str]:
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
+        if name == EXAMPLE:
+            continue  # the repository's own, with nothing of this machine in it
         yield path
         if name in ("spool", "run", "journal") and os.path.isdir(path):
             yield from (os.path.join(path, inner) for inner in sorted(os.listdir(path))[:200])
