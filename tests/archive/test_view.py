@@ -1,6 +1,7 @@
 """data/probes/: the newest texts, renamed into place, and only where they changed."""
 
 import os
+from pathlib import Path
 
 from tests import cycles
 from tests.conftest import NOW
@@ -8,7 +9,7 @@ from tests.conftest import NOW
 
 def files(data):
     folder = os.path.join(data, "probes")
-    return {name: open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder))}
+    return {name: Path(folder, name).read_bytes() for name in sorted(os.listdir(folder))}
 
 
 def test_the_newest_good_text_of_each_probe_is_shown(data):
