@@ -195,7 +195,8 @@ start_due() {
       certfr) detached certfr -m web certfr refresh --quiet ;;
       evidence\ *)
         read -ra line <<<"${line#evidence }"
-        detached evidence -m alerts.evidence --incident "${line[@]}"
+        # It waits for its turn: what opens while another incident is looked at wants its evidence too.
+        patience=60 detached evidence -m alerts.evidence --incident "${line[@]}"
         ;;
     esac
   done <"$data/run/due"
@@ -210,11 +211,11 @@ failed() { # <status>
   (($1 == 0)) || ping fail
 }
 
-detached() { # <name> <python argument>...
+detached() { # <name> <python argument>... ; with patience=N it waits up to N seconds for the one before it
   local name=$1
   shift
   keep_short "$data/log/$name.log"
-  setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
+  setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
 record() { # <command>...: a step that writes
