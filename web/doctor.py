@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from alerts import apprise_kind
+from alerts import apprise_kind, reasons
 from alerts.words import N_, Words
 from archive import backup, database, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
@@ -169,13 +169,19 @@ def _probes(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     for probe in failed:
         yield Finding(
             "mend",
-            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(probe.reason)),
+            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(reasons.told(probe.reason, words))),
             f"probes/{probe.name}.*",
         )
     for probe in found:
         if probe.state == "unavailable":
             yield Finding(
-                "note", _("%(name)s: nothing to ask here (%(reason)s)", name=probe.name, reason=clean(probe.reason)), ""
+                "note",
+                _(
+                    "%(name)s: nothing to ask here (%(reason)s)",
+                    name=probe.name,
+                    reason=clean(reasons.told(probe.reason, words)),
+                ),
+                "",
             )
     if found and not failed:
         yield Finding("ok", words.ngettext("%(num)s probe answers", "%(num)s probes answer", len(found)), "")
