@@ -283,6 +283,8 @@ main() {
   read_settings
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
+  # Two users of one group (docs/deployment.md): the folder says so. archive/rights.py is the same rule.
+  [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007
   [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then

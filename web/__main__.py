@@ -1,12 +1,13 @@
 """`./vigie COMMAND ...`: finds the command, gives it its arguments, words what it raises."""
 
+import contextlib
 import os
 import sys
 
 if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from archive import database, settings
+from archive import database, rights, settings
 from web import commands
 
 
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> int:
         hint = f" (did you mean {near[0]}?)" if near else ""
         print(f"vigie: there is no command {argv[0]!r}{hint}; ./vigie --help lists them", file=sys.stderr)
         return 2
+    with contextlib.suppress(settings.SettingsError):  # whoever needs them says so
+        rights.take(settings.load().data)
     try:
         status = commands.command(argv[0]).run(argv[1:])
     except worded() as error:

@@ -6,7 +6,6 @@ Changes nothing, sends nothing. Every check stands alone: one that fails to look
 import os
 import shutil
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -26,7 +25,6 @@ REASONS = (
     N_("the machine has not been up for 24 hours yet"),
     N_("the clock was set during the last 24 hours"),
 )
-EXAMPLE = "settings.example.env"
 LEAST_FREE = 500 << 20  # bytes for Vigie itself
 
 
@@ -51,30 +49,9 @@ def findings(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
-    bad = 0
-    for path in (config.data, *_inside(config.data)):
-        found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode):
-            continue
-        quoted = _quoted(path)
-        if found.st_uid != os.stat(config.data).st_uid:
-            bad += 1
-            yield Finding(
-                "mend",
-                _("%(path)s belongs to another user", path=path),
-                f"sudo chown -R --reference={_quoted(config.data)} {quoted}",
-            )
-        if stat.S_IMODE(found.st_mode) & 0o007 and path == config.data:
-            bad += 1
-            yield Finding("mend", _("%(path)s can be entered by others", path=path), f"chmod 700 {quoted}")
-        if (
-            path.endswith((".env", ".db", "secret-key", "pseudonym-key", "first-link", "password"))
-            and stat.S_IMODE(found.st_mode) & 0o007
-        ):
-            bad += 1
-            yield Finding("mend", _("%(path)s can be read by others", path=path), f"chmod 600 {quoted}")
-    if not bad:
-        yield Finding("ok", _("the data folder %(path)s is yours alone", path=config.data), "")
+    from web import rights
+
+    yield from rights.findings(config, words)
     free = shutil.disk_usage(config.data).free
     room = words.value(free, "bytes")
     if free < LEAST_FREE:
@@ -375,16 +352,6 @@ CHECKS: tuple[Check, ...] = (
     _certfr,
     _dashboard,
 )
-
-
-def _inside(folder: str) -> Iterator[str]:
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if name == EXAMPLE:
-            continue  # the repository's own, with nothing of this machine in it
-        yield path
-        if name in ("spool", "run", "journal") and os.path.isdir(path):
-            yield from (os.path.join(path, inner) for inner in sorted(os.listdir(path))[:200])
 
 
 def _filesystem(path: str) -> str:
