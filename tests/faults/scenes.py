@@ -4,15 +4,18 @@ One base is made once and copied for each fault. It is a machine in its fifth da
 yesterday, a journal, two texts that wait, and the second of them opens an incident.
 """
 
+import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from contextlib import contextmanager
+from email import message_from_bytes
+from typing import Any, NamedTuple
 
 from archive import backup, database, purge, settings, upkeep
 from tests import cycles
@@ -44,13 +47,16 @@ class Place(NamedTuple):
 def said_by(at: int, disk: float = 0.40) -> dict[str, str]:
     """Few lines, so that a fault costs little: a counter, gauges with labels, facts, and the load for a plain one."""
     whole = machine(at, users=2, disk=disk)
+    whole["users"] = whole["users"].replace(
+        f'since="{cycles.BOOTED}"', f'since="{TODAY - HOUR}"'
+    )  # kept as long as the rest
     return {name: whole[name] for name in ("cpu", "disk", "users", "uptime")}
 
 
 def make_base(folder: str) -> None:
     """The archive that every scene starts from. `folder` must not be there."""
     data = make_data(folder, TODAY - 5 * DAY)
-    config = settings.load({"VIGIE_DATA": data})
+    config = settings.load({"VIGIE_DATA": data, "VIGIE_ROOT": nowhere(data)})
     yesterday = AT - DAY
     written = []
     for at in range(TODAY - 4 * DAY, AT - 600, EVERY):
@@ -77,9 +83,17 @@ def make_base(folder: str) -> None:
     os.chmod(os.path.join(data, "settings.env"), 0o600)
 
 
+def nowhere(data: str) -> str:
+    """An empty root beside the data: this machine's own logs are not part of the scene."""
+    path = f"{data}.root"
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
 def judge(data: str, now: int) -> None:
     """One minute's step."""
-    done = run([sys.executable, "-I", "-S", "-B", "alerts/cycle.py"], {"VIGIE_DATA": data, "VIGIE_NOW": str(now)})
+    environ = {"VIGIE_DATA": data, "VIGIE_ROOT": nowhere(data), "VIGIE_NOW": str(now)}
+    done = run([sys.executable, "-I", "-S", "-B", "alerts/cycle.py"], environ)
     assert (done.status, done.err) == (0, ""), done
 
 
@@ -110,7 +124,9 @@ class Scene:
     def __init__(self, base: str, place: Place) -> None:
         self.base, self.place = base, place
         self.expected: dict[str, list[tuple[object, ...]]] = {}
+        self.as_well: dict[str, list[tuple[object, ...]]] = {}  # another good end, where there is one
         self.texts: list[int] = []
+        self.harm = Outcome(0, "", "")  # of the last harmed run
 
     @contextmanager
     def open(self) -> Iterator["Scene"]:
@@ -168,10 +184,32 @@ class Scene:
             return wrong
         wrong += invariants.nothing_lost(data, self.texts) + invariants.whole_files(data)
         wrong += invariants.mailed_or_owed(data) + invariants.no_leftovers(data)
-        return wrong + (invariants.difference(self.essence(), self.expected) if self.expected else [])
+        if not self.expected:
+            return wrong
+        found = self.essence()
+        return wrong + ([] if found == self.as_well else invariants.difference(found, self.expected))
 
 
-class Cycle(Scene):
+class Loading(Scene):
+    """A step that loads two texts. Where the first cannot be read now, it stays for the next time and comes late: its
+    counters give no rates then, those of the text after it span both minutes."""
+
+    @contextmanager
+    def open(self) -> Iterator["Scene"]:
+        self.prepare()
+        first = os.path.join(self.place.data, "spool", f"{AT - 60}.prom")
+        os.rename(first, f"{first}.away")
+        assert self.plain(0).status == 0
+        os.rename(f"{first}.away", first)
+        done = self.plain(self.later)
+        assert self.after(done) == []
+        late = self.essence()
+        with super().open():
+            self.as_well = late
+            yield self
+
+
+class Cycle(Loading):
     """The minute's step: two texts archived and judged, an incident opened, its mail owed."""
 
     name = "cycle"
@@ -191,7 +229,7 @@ class Cycle(Scene):
         return wrong
 
 
-class Loader(Scene):
+class Loader(Loading):
     """The archive's step alone: two texts become rows."""
 
     name = "loader"
@@ -219,11 +257,115 @@ class Upkeep(Scene):
         return wrong
 
 
-class Backup(Scene):
-    """A backup by hand."""
+class Forked(Scene):
+    """A step that runs in a fork of this process, which has read all its modules: a start of Python costs more than the step.
+
+    The fork stops itself before the step; strace is attached, and it goes on. So what is counted and harmed is the step alone.
+    """
+
+    def load(self) -> None:
+        """Read the modules, so that the forks need not."""
+
+    def step(self) -> int:
+        """The step's own main, in the fork; its status."""
+        raise NotImplementedError
+
+    @contextmanager
+    def open(self) -> Iterator["Scene"]:
+        self.load()
+        with super().open():
+            yield self
+
+    def _fork(self, later: int, stopped: bool) -> tuple[int, tuple[int, int]]:
+        """(process, the ends of the pipes on which it speaks: standard output and error)."""
+        ends, theirs = zip(os.pipe(), os.pipe(), strict=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child:
+            for end in theirs:
+                os.close(end)
+            return child, ends
+        status = 99
+        try:
+            for end in ends:
+                os.close(end)
+            os.umask(0o077)
+            for number, end in enumerate(theirs, 1):
+                os.dup2(end, number)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.environ.clear()
+            os.environ.update({"PATH": "/usr/bin:/bin", "LC_ALL": "C", **self.environ(later)})
+            os.chdir(ROOT)
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 the fork ends with them
+            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            if stopped:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            status = self.step()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException as error:
+            os.write(2, f"Traceback: {type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(status)
+
+    def _ended(self, child: int, ends: tuple[int, int]) -> Outcome:
+        said = []
+        for end in ends:  # a step says a few lines: no pipe fills up
+            with open(end, "rb") as file:
+                said.append(file.read().decode("utf-8", "replace"))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return Outcome(status, said[0], said[1])
+
+    def plain(self, later: int) -> Outcome:
+        return self._ended(*self._fork(later, stopped=False))
+
+    def _traced(self, log: str, *more: str) -> Outcome:
+        child, ends = self._fork(0, stopped=True)
+        os.waitpid(child, os.WUNTRACED)
+        strace = subprocess.Popen(
+            [STRACE, "-f", "-s", "200", "-o", log, *more, "-p", str(child)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 60
+            while not _is_traced(child) and time.monotonic() < deadline:
+                time.sleep(0.002)
+            os.kill(child, signal.SIGCONT)
+            return self._ended(child, ends)
+        finally:
+            strace.wait(60)
+
+    def harmed(self, inject: str, log: str) -> Outcome:
+        return self._traced(log, "-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
+
+    def counted(self, calls: str, log: str) -> None:
+        self._traced(log, "-e", f"trace={calls}")
+
+
+class Command(Forked):
+    """A command line of ./vigie."""
+
+    words: tuple[str, ...] = ()
+
+    def load(self) -> None:
+        from web import commands
+        from web.commands import _terminal
+
+        commands.command(self.words[0])
+        _terminal.words()
+
+    def step(self) -> int:
+        from web import __main__ as vigie
+
+        return vigie.main(list(self.words))
+
+
+class Backup(Command):
+    """A backup by hand: `./vigie backups --now`."""
 
     name = "backup"
-    argv = ("-I", "-B", "web/__main__.py", "backups", "--now")
+    words = ("backups", "--now")
 
     def right_after(self) -> list[str]:
         there = [os.path.basename(path) for path in backup.names(os.path.join(self.place.data, "backups"))]
@@ -240,11 +382,11 @@ class Backup(Scene):
         return wrong
 
 
-class Restore(Scene):
-    """The backup of yesterday in the database's place; what was there is set aside."""
+class Restore(Command):
+    """The backup of yesterday in the database's place; what was there is set aside: `./vigie restore --yes`."""
 
     name = "restore"
-    argv = ("-I", "-B", "web/__main__.py", "restore", "--yes")
+    words = ("restore", "--yes")
 
     def right_after(self) -> list[str]:
         """The present database is in its place, or set aside whole; it is never lost."""
@@ -259,29 +401,105 @@ class Restore(Scene):
         return [*wrong, "I2 the database that was there is neither in its place nor set aside"]
 
 
-class Mail(Scene):
+class Rebuild(Command):
+    """After a restore: the texts archived since come back from the journal: `./vigie rebuild`."""
+
+    name = "rebuild"
+    words = ("rebuild",)
+
+    def prepare(self) -> None:
+        super().prepare()
+        target = os.path.join(self.place.data, "vigie.db")
+        shutil.copyfile(backup.names(os.path.join(self.place.data, "backups"))[0], target)
+        db = sqlite3.connect(target)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.close()
+
+    def after(self, done: Outcome) -> list[str]:
+        """A text that could not be read was said to be skipped: it comes late then, without rates."""
+        whole, self.expected = self.expected, {} if "skipped" in self.harm.out else self.expected
+        wrong = super().after(done)
+        self.expected = whole
+        known = {row[1] for row in whole.get("cycle", [])}
+        return wrong or invariants.loaded_once(self.place.data, known | {AT - 300})
+
+
+class PostOffice:
+    """A real mail server in a process of its own; each mail that it took is a file."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        ours, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.get_context("fork").Process(target=_serve, args=(folder, theirs), daemon=True)
+        self.process.start()
+        self.port = int(ours.recv())
+
+    def mails(self) -> list[bytes]:
+        found = []
+        for name in sorted(os.listdir(self.folder)):
+            with open(os.path.join(self.folder, name), "rb") as file:
+                found.append(file.read())
+        return found
+
+    def clear(self) -> None:
+        for name in os.listdir(self.folder):
+            os.unlink(os.path.join(self.folder, name))
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.join(20)
+
+
+def _serve(folder: str, pipe: Any) -> None:
+    from tests.alerts.smtp_server import Inbox, server
+
+    class Kept(Inbox):
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 aiosmtpd's own name
+            with open(os.path.join(folder, f"{time.monotonic_ns()}"), "wb") as file:
+                file.write(envelope.original_content or b"")
+            return "250 2.0.0 taken"
+
+    with server(Kept()) as (port, _):
+        pipe.send(port)
+        signal.sigwait([signal.SIGTERM, signal.SIGINT])
+    os._exit(0)
+
+
+class Mail(Forked):
     """The incident's mail leaves by a real server."""
 
     name = "mail"
-    argv = ("-B", "-m", "alerts.outbox")
     later = 2 * HOUR  # past every lease and pause
+
+    def load(self) -> None:
+        from alerts import mail, outbox  # noqa: F401
+
+    def step(self) -> int:
+        from alerts import outbox
+
+        return outbox.main()
 
     @contextmanager
     def open(self) -> Iterator["Scene"]:
-        from tests.alerts.smtp_server import server
-
-        with server() as (port, inbox):
-            self.inbox = inbox
-            self.place.environ.update(
-                VIGIE_SMTP_HOST="127.0.0.1", VIGIE_SMTP_PORT=str(port), VIGIE_SMTP_SECURITY="none", VIGIE_MAIL_FROM="v@example.org"
-            )  # fmt: skip
+        self.post = PostOffice(f"{self.place.data}.post")
+        self.place.environ.update(
+            VIGIE_SMTP_HOST="127.0.0.1", VIGIE_SMTP_PORT=str(self.post.port), VIGIE_SMTP_SECURITY="none",
+            VIGIE_MAIL_FROM="v@example.org",
+        )  # fmt: skip
+        try:
+            self.prepare()
+            self.plain(0)  # once in vain: what drawing and mailing read first is read in this process, not by each fork
             with super().open():
                 yield self
-        for name in ("HOST", "PORT", "SECURITY"):
-            del self.place.environ[f"VIGIE_SMTP_{name}"]
+        finally:
+            self.post.close()
+            for name in ("SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "MAIL_FROM"):
+                del self.place.environ[f"VIGIE_{name}"]
 
     def prepare(self) -> None:
-        self.inbox.mails.clear()
+        self.post.clear()
         judged = f"{self.base}-judged"
         if not os.path.exists(judged):
             aside = f"{judged}.{os.getpid()}"
@@ -303,13 +521,16 @@ class Mail(Scene):
         db = invariants.connection(os.path.join(self.place.data, "vigie.db"))
         accepted = db.execute("SELECT count(*) FROM delivery WHERE state='accepted'").fetchone()[0]
         db.close()
-        return wrong + ([] if accepted <= len(self.inbox.mails) else ["I3 called accepted, and the server has nothing"])
+        return wrong + (
+            [] if accepted <= len(self.post.mails()) else ["I3 called accepted, and the server has nothing"]
+        )
 
     def after(self, done: Outcome) -> list[str]:
         wrong = super().after(done)
-        ids = {str(one["Message-ID"]) for one in self.inbox.parsed}
-        if not 1 <= len(self.inbox.mails) <= 2 or len(ids) != 1:
-            wrong.append(f"I3 {len(self.inbox.mails)} mails arrived with {len(ids)} ids")
+        mails = self.post.mails()
+        ids = {message_from_bytes(one)["Message-ID"] for one in mails}
+        if not 1 <= len(mails) <= 2 or len(ids) != 1:
+            wrong.append(f"I3 {len(mails)} mails arrived with {len(ids)} ids")
         db = invariants.connection(os.path.join(self.place.data, "vigie.db"))
         if db.execute("SELECT state FROM delivery").fetchall() != [("accepted",)]:
             wrong.append(f"I3 not accepted: {db.execute('SELECT state, reply FROM delivery').fetchall()}")
@@ -317,11 +538,8 @@ class Mail(Scene):
         return wrong
 
 
-class Form(Scene):
-    """A threshold saved in the page: the application over the copy, harmed from the moment the form is sent.
-
-    The process that serves is forked from this one and stops itself; strace is attached, and it goes on.
-    """
+class Form(Forked):
+    """A threshold saved in the page: the application over the copy, harmed from the moment the form is sent."""
 
     name = "form"
 
@@ -329,88 +547,32 @@ class Form(Scene):
     def open(self) -> Iterator["Scene"]:
         from tests.web import site
 
+        self.kept = f"{self.place.data}.people"
+        shutil.rmtree(self.kept, ignore_errors=True)
+        os.makedirs(self.kept)
         self.prepare()
         site.add_person(self.place.data)
-        self.people = os.path.join(self.place.data, "logins.db")
-        with ExitStack() as stack:
-            self.app = site.site(self.place.data, lambda: AT)
-            self.client = stack.enter_context(self.app.test_client())
+        with site.site(self.place.data, lambda: AT).test_client() as self.client:
             site.log_in(self.client)
-            page = self.client.get("/thresholds")
-            self.sent = _fields(page.text) | {"cpu": "81"}
-            kept = f"{self.place.data}.people"
-            shutil.rmtree(kept, ignore_errors=True)
-            os.makedirs(kept)
+            self.sent = _fields(self.client.get("/thresholds").text) | {"cpu": "81"}
             for name in os.listdir(self.place.data):
-                if name.startswith("logins.db") or name == "secret":
-                    shutil.copy2(os.path.join(self.place.data, name), kept)
-            self.kept = kept
-            self._as_new = True
+                if name.startswith(("logins.db", "secret")):
+                    shutil.copy2(os.path.join(self.place.data, name), self.kept)
             with super().open():
                 yield self
 
     def prepare(self) -> None:
         super().prepare()
-        if getattr(self, "_as_new", False):
-            for name in os.listdir(self.kept):
-                shutil.copy2(os.path.join(self.kept, name), self.place.data)
+        for name in os.listdir(self.kept):
+            shutil.copy2(os.path.join(self.kept, name), self.place.data)
 
-    def _fork(self, stopped: bool) -> tuple[int, int]:
-        """(pid, the end of a pipe on which it says its answer's status)."""
-        ours, theirs = os.pipe()
-        sys.stdout.flush()
-        child = os.fork()
-        if child:
-            os.close(theirs)
-            return child, ours
-        status = 99
-        try:
-            os.close(ours)
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, 1)
-            os.dup2(theirs, 2)
-            if stopped:
-                os.kill(os.getpid(), signal.SIGSTOP)
-            answer = self.client.post("/thresholds", data=self.sent)
-            status = answer.status_code // 100
-            if status > 3:
-                os.write(2, f"{answer.status_code} {' '.join(answer.text.split())[-1500:]}\n".encode())
-        except BaseException as error:
-            os.write(2, f"Traceback: {type(error).__name__}: {error}\n".encode())
-        finally:
-            os._exit(status)
-        return 0, 0
-
-    def _ended(self, child: int, end: int) -> Outcome:
-        with open(end, "rb") as file:
-            said = file.read().decode("utf-8", "replace")
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return Outcome(0 if status in (2, 3) else status, "", said)
-
-    def plain(self, later: int) -> Outcome:
-        return self._ended(*self._fork(stopped=False))
-
-    def _traced(self, log: str, *more: str) -> Outcome:
-        child, end = self._fork(stopped=True)
-        os.waitpid(child, os.WUNTRACED)
-        strace = subprocess.Popen(
-            [STRACE, "-f", "-s", "200", "-o", log, *more, "-p", str(child)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 20
-            while not _is_traced(child) and time.monotonic() < deadline:
-                time.sleep(0.002)
-            os.kill(child, signal.SIGCONT)
-            return self._ended(child, end)
-        finally:
-            strace.wait(20)
-
-    def harmed(self, inject: str, log: str) -> Outcome:
-        return self._traced(log, "-e", f"trace={inject.partition(':')[0]}", "-e", f"inject={inject}")
-
-    def counted(self, calls: str, log: str) -> None:
-        self._traced(log, "-e", f"trace={calls}")
+    def step(self) -> int:
+        """0 when it was saved; else the class of the answer, whose words are what was said."""
+        answer = self.client.post("/thresholds", data=self.sent)
+        if answer.status_code >= 400:
+            page = " ".join(answer.text.split())
+            print(f"{answer.status_code} {page[page.find('<h1') :][:600]}", file=sys.stderr, flush=True)
+        return 0 if answer.status_code < 400 else answer.status_code // 100
 
     def right_after(self) -> list[str]:
         """All of the form or nothing of it."""
@@ -448,6 +610,7 @@ class Probes(Scene):
             file.write("#!/bin/bash\necho '# HELP beat Beats\n# HELP.fr beat Coups\n# TYPE beat gauge\nbeat 1'\n")
         os.chmod(path, 0o755)
         self.place.environ["VIGIE_PROBES"] = folder
+        self.place.environ["VIGIE_ROOT"] = ""
         with open(os.path.join(self.place.data, "run", "cycle"), "a", encoding="ascii"):
             pass  # not the first cycle ever
 
@@ -463,7 +626,7 @@ class Probes(Scene):
         return wrong
 
 
-SCENES: tuple[type[Scene], ...] = (Cycle, Loader, Upkeep, Backup, Restore, Mail, Form, Probes)
+SCENES: tuple[type[Scene], ...] = (Cycle, Loader, Upkeep, Backup, Restore, Rebuild, Mail, Form, Probes)
 
 
 def by_name(name: str) -> type[Scene]:
@@ -473,7 +636,7 @@ def by_name(name: str) -> type[Scene]:
 def place(folder: str) -> Place:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     data = os.path.join(folder, "data")
-    return Place(data, {"VIGIE_DATA": data})
+    return Place(data, {"VIGIE_DATA": data, "VIGIE_ROOT": nowhere(data)})
 
 
 def _is_traced(pid: int) -> bool:

@@ -24,7 +24,7 @@ FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO")
 _LINE = re.compile(r'^(\d+) +(\w+)\((?:AT_FDCWD, )?(?:"([^"]*)")?')
 _CODE = re.compile(
     r"\.(py|pyc|so)(\.|$)|/__pycache__|/lib/|/lib64/|/etc/(ld\.so|locale|ssl|mime)|locale|pyvenv\.cfg|site-packages|/dist-info"
-    rf"|^{re.escape(sys.prefix)}|^{re.escape(sys.base_prefix)}/|^{re.escape(ROOT)}/(archive|alerts|web|templates|static)(/|$)"
+    rf"|^{re.escape(sys.prefix)}|^{re.escape(sys.base_prefix)}/|^{re.escape(ROOT)}(/(archive|alerts|web|templates|static)(/|$)|$)"
     r"|^/usr/share|^/usr/bin"
 )
 
@@ -86,7 +86,7 @@ def one(scene: Scene, injection: Injection, log: str) -> Result:
     scene.prepare()
     if os.path.exists(log):
         os.unlink(log)
-    done = scene.harmed(f"{injection.call}:{injection.fault}:when={injection.number}", log)
+    done = scene.harm = scene.harmed(f"{injection.call}:{injection.fault}:when={injection.number}", log)
     lines = _calls(log) if os.path.exists(log) else []
     hit = [path for line, _, _, path in lines if "(INJECTED)" in line]
     counts: dict[str, int] = defaultdict(int)

@@ -1,6 +1,6 @@
 """The whole sweep: every fault of every scene (tests/faults/sweep.py). Resumes where it was stopped.
 
-    .venv-dev/bin/python -m tests.full.sweep [--seconds 400] [--jobs 2] [--work DIR] [--only cycle,form]
+    .venv-dev/bin/python -m tests.full.sweep [--seconds 400] [--jobs 4] [--work DIR] [--only cycle,form]
 
 One JSON line a fault in DIR/done-*.jsonl. What was done stays done while the program (archive, alerts, web, probes) and the
 sweep itself are the same. Status 0: all were made, and nothing was found.
@@ -116,7 +116,7 @@ def report(work: str, total: int) -> tuple[str, bool]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="the whole system-call sweep")
     parser.add_argument("--seconds", type=float, default=1e9)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--work", default="")
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
