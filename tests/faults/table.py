@@ -1,11 +1,11 @@
 """The table of faults and its tests: read by a test, so that it cannot drift. `python -m tests.faults.table` lists tests by id."""
 
 import ast
-import functools
 import os
 import re
 import sys
 from collections import defaultdict
+from functools import cache
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TABLE = os.path.join(ROOT, "tests", "faults", "README.md")
@@ -13,7 +13,7 @@ ROW = re.compile(r"\| ([PDMCW]\d\d) \| (.+?) \| (.+?) \| (.+?) \|")
 ID = re.compile(r"(?<![a-z])([pdmcw]\d\d)(?=_)")
 
 
-@functools.cache
+@cache
 def tests_by_id() -> dict[str, set[str]]:
     """{"W01": {"tests/web/test_forms.py::test_w01_...", ...}}: every test function whose name begins with an id or several."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -32,7 +32,6 @@ def tests_by_id() -> dict[str, set[str]]:
     return dict(found)
 
 
-@functools.cache
 def rows() -> dict[str, tuple[str, str, str]]:
     """id -> (what must happen, files of its tests, result), as the table has it."""
     with open(TABLE, encoding="utf-8") as file:
