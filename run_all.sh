@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # One cycle of Vigie, for cron and for a person: sets up what is missing, probes, archives, judges, keeps the dashboard up.
 # Silent when all is well and nobody watches; one clear line on standard error and a non-zero status when it is not.
 set -euo pipefail

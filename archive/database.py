@@ -55,9 +55,9 @@ class Newer(DatabaseError):
 
 
 @contextmanager
-def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
+def locked(data: str, wait: float = 10.0, name: str = LOCK, calm: bool = False) -> Iterator[None]:
     """Hold `data/lock`. Waits up to `wait` seconds, then raises Busy. Whoever holds it may change what is judged, so the
-    next cycle is judged at once.
+    next cycle is judged at once; unless the caller says that it changes no such thing (`calm`).
 
     After locking, the file must still be the one at the path: a lock file removed and made anew would let two in.
     """
@@ -87,7 +87,7 @@ def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
             raise Busy(f"{path}: another step of Vigie is writing; this one leaves its work for the next cycle")
         time.sleep(_until_next_try(time.monotonic() - began))
     try:
-        if name == LOCK:
+        if name == LOCK and not calm:
             end_calm(data)
         yield
     finally:
@@ -99,6 +99,22 @@ def _until_next_try(waited: float) -> float:
     none by itself, and a queue of the kernel's (a blocking flock) knows no deadline without a signal or a thread.
     """
     return min(0.02, max(0.0005, 0.0001 / (waited + 0.001)))
+
+
+def _changed_apart(data: str) -> bool:
+    """Whether the database is newer than the calm: changed by somebody who takes no lock. run_all.sh asks the same."""
+    try:
+        return os.stat(os.path.join(data, NAME)).st_mtime_ns > os.stat(os.path.join(data, "run", CALM)).st_mtime_ns
+    except OSError:
+        return False  # no calm stands, or there is no database and the open will say so
+
+
+def _renew_calm(data: str) -> None:
+    """Closing writes to the database after the calm was left behind. That was us, within the lock, and nobody else."""
+    try:
+        os.utime(os.path.join(data, "run", CALM))
+    except OSError:
+        return  # it does not stand
 
 
 def end_calm(data: str) -> None:
@@ -115,9 +131,11 @@ def _check_private(path: str, found: os.stat_result) -> None:
 
 
 @contextmanager
-def writer(data: str, wait: float = 10.0) -> Iterator[sqlite3.Connection]:
+def writer(data: str, wait: float = 10.0, calm: bool = False) -> Iterator[sqlite3.Connection]:
     """The one writing connection, within the lock. Transactions are the caller's (see `transaction`)."""
-    with locked(data, wait):
+    with locked(data, wait, calm=calm):
+        if calm and _changed_apart(data):
+            end_calm(data)
         db = _open(data, "rw")
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -130,6 +148,7 @@ def writer(data: str, wait: float = 10.0) -> Iterator[sqlite3.Connection]:
             raise _worded(data, error) from error
         finally:
             db.close()
+            _renew_calm(data)
 
 
 @contextmanager
