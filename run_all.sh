@@ -195,7 +195,8 @@ start_due() {
       certfr) detached certfr -m web certfr refresh --quiet ;;
       evidence\ *)
         read -ra line <<<"${line#evidence }"
-        detached evidence -m alerts.evidence --incident "${line[@]}"
+        # It waits for its turn: what opens while another incident is looked at wants its evidence too.
+        patience=60 detached evidence -m alerts.evidence --incident "${line[@]}"
         ;;
     esac
   done <"$data/run/due"
@@ -210,11 +211,11 @@ failed() { # <status>
   (($1 == 0)) || ping fail
 }
 
-detached() { # <name> <python argument>...
+detached() { # <name> <python argument>... ; with patience=N it waits up to N seconds for the one before it
   local name=$1
   shift
   keep_short "$data/log/$name.log"
-  setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
+  setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
 record() { # <command>...: a step that writes
@@ -282,6 +283,8 @@ main() {
   read_settings
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
+  # Two users of one group (docs/deployment.md): the folder says so. archive/rights.py is the same rule.
+  [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007
   [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then

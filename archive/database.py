@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from archive import rights
+
 APPLICATION_ID = 0x56494749  # "VIGI"
 MIGRATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "migrations")
 NAME = "vigie.db"
@@ -64,7 +66,7 @@ def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
     deadline = began + wait
     while True:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
         except OSError as error:
             raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
         try:
@@ -108,7 +110,7 @@ def end_calm(data: str) -> None:
 
 
 def _check_private(path: str, found: os.stat_result) -> None:
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(found.st_mode) & rights.refused(os.path.dirname(path)):
         raise DatabaseError(f"{path}: others may open it; type: chmod 600 {path!r}")
 
 
@@ -238,7 +240,7 @@ def _make(path: str, uid: str, name: str, machine: str, now: int) -> None:
         raise DatabaseError(f"{path}: cannot be made: {error}") from error
     finally:
         db.close()
-    os.chmod(aside, 0o600)
+    os.chmod(aside, rights.of_file(path))
     sync(aside)
     os.rename(aside, path)
     sync(os.path.dirname(path))
@@ -295,7 +297,7 @@ def make_reserve(data: str) -> None:
     try:
         if os.path.exists(path) and os.path.getsize(path) == RESERVE_BYTES:
             return
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
     except OSError:
         return
     try:

@@ -241,6 +241,11 @@ def _summed(
     ).fetchall()
 
 
+def has_cycle(db: sqlite3.Connection, host: int, at: int) -> bool:
+    """Whether the cycle of a time is archived; asked of the last two weeks (older ones are packed, archive/past.py)."""
+    return db.execute("SELECT 1 FROM cycle WHERE host=? AND at=?", (host, at)).fetchone() is not None
+
+
 def rolled_until(db: sqlite3.Connection, host: int) -> int:
     """Samples before this time stand in `rollup` (a multiple of 3600; 0 when nothing was rolled up)."""
     return rollup.until_of(db, host)

@@ -7,7 +7,7 @@ calm goes on, and a page that is looked at all day does not start a Python every
 import os
 import sqlite3
 
-from archive import clock, database, spool
+from archive import clock, database, rights, spool
 
 PATIENCE = 1.0  # seconds: who is writing now is done within them, or the reader takes what there is
 
@@ -31,4 +31,4 @@ def load(data: str) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from alerts import chart
+from alerts import chart, event_words
 from alerts.chart import Forecast, Name
 from alerts.chart_bars import sparkline
 from alerts.chart_skin import POLICY
@@ -252,8 +252,10 @@ def _happened(made: Sequence[Material], told: Words) -> list[Happening]:
     """Events of the period, newest first; they are the machine's, the same under every line."""
     found = made[0].events if made else ()
     return [
-        Happening(one_event.at, told.gettext(pictures.EVENT_WORDS[one_event.kind]), one_event.subject)
-        for one_event in found[::-1][:MOST_EVENTS]
+        Happening(
+            one.at, told.gettext(pictures.EVENT_WORDS[one.kind]), event_words.said(one.kind, one.subject, "", told)
+        )
+        for one in found[::-1][:MOST_EVENTS]
     ]
 
 
