@@ -146,6 +146,7 @@ def one(name: str) -> ResponseReturnValue:
         return missing()
     told, at, period = words(), now(), asked.period
     spoken = periods.label(period, at, told)
+    dates = f"{told.moment(period.start, at)} → {told.moment(min(period.end, at), at)}"
     limits = thresholds.effective(db(), host_id())
     outlooks = [pictures.outlook_of(db(), host_id(), line, asked.latest.get(line.id)) for line in asked.drawn]
     made = [
@@ -160,8 +161,8 @@ def one(name: str) -> ResponseReturnValue:
             at,
             spoken,
             ident=f"line-{one_line.line.id}",
-            # The page's own heading says the metric; a line without a name is told by its period.
-            title=told.line_name(one_line.line) or spoken,
+            # The page's own heading says the metric; a line without a name is told by its dates.
+            title=told.line_name(one_line.line) or dates,
             heading="metric-title",
             rows=alone,
         )
