@@ -112,6 +112,8 @@ def due(db: sqlite3.Connection, now: int) -> list[str]:
         found.append("send")
     if dues.upkeep(db, now):
         found.append("upkeep")
+    if dues.fleet(db):
+        found.append("fleet")
     if schedule.due(db, now):
         found.append("certfr")
     return found

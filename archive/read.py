@@ -256,7 +256,7 @@ def last_cycle(db: sqlite3.Connection, host: int) -> Cycle | None:
     alone: one that ran ahead and came back leaves rows in the future."""
     row = db.execute(
         f"SELECT {_CYCLE} FROM cycle WHERE host=?1"
-        " AND at = (SELECT json_extract(raw, '$.at') FROM counter WHERE host=?1)",
+        " AND at = (SELECT CAST(json_extract(raw, '$.at') AS INTEGER) FROM counter WHERE host=?1)",
         (host,),
     ).fetchone()
     if row is None:
