@@ -9,7 +9,9 @@ cd -- "${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}." && root=$PWD
 python=$root/.venv/bin/python
 interactive=0
 apprise=0
+centre=0
 [[ -z ${VIGIE_NOTIFY_URLS:-} ]] || apprise=1
+[[ -z ${VIGIE_DATABASE_URL:-} ]] || centre=1
 [[ -t 1 ]] && interactive=1
 
 say() { # <French> <English>
@@ -54,6 +56,7 @@ read_settings() {
         ;;
       # A secret: only whether it is set, never its value, goes further.
       VIGIE_NOTIFY_URLS) [[ -z $value ]] || apprise=1 ;;
+      VIGIE_DATABASE_URL) [[ -z $value ]] || centre=1 ;;
     esac
   done <"$file"
 }
@@ -95,6 +98,7 @@ install_packages() {
   fi
   local -a wanted=(-r requirements.txt)
   ((!apprise)) || wanted+=(-r requirements-apprise.txt)
+  ((!centre)) || wanted+=(-r requirements-fleet.txt)
   step "Installation des paquets Python dans .venv (une fois, une minute)…" \
     "Installing the Python packages in .venv (once, about a minute)…"
   if ! { "$REPLY" -m venv --clear .venv.new && .venv.new/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -110,6 +114,7 @@ install_packages() {
   fi
   : >.venv.new/complete
   ((!apprise)) || : >.venv.new/apprise
+  ((!centre)) || : >.venv.new/fleet
   rm -rf .venv.old
   [[ ! -e .venv ]] || mv .venv .venv.old
   mv .venv.new .venv
@@ -120,7 +125,7 @@ set_up() {
   if [[ ! -d $data/spool || ! -d $data/journal || ! -d $data/probes || ! -d $data/run || ! -d $data/log || ! -d $data/quarantine ]]; then
     mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
   fi
-  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) ]]; then
+  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) || ($centre == 1 && ! -e .venv/fleet) ]]; then
     install_packages
   fi
   [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
@@ -182,7 +187,7 @@ keep_short() { # <file>: at most two files of 1 MB each
 }
 
 # What the cycle said is due now, each in the background and each at most once at a time.
-start_due() {
+start_steps() {
   local line
   [[ -r $data/run/due ]] || return 0
   while read -r line; do
@@ -192,10 +197,12 @@ start_due() {
         detached upkeep -m archive.upkeep
         detached baseline -m alerts.baseline # once a day by its own count, at idle priority
         ;;
+      fleet) detached fleet-watch -m alerts.fleet ;;
       certfr) detached certfr -m web certfr refresh --quiet ;;
       evidence\ *)
         read -ra line <<<"${line#evidence }"
-        detached evidence -m alerts.evidence --incident "${line[@]}"
+        # It waits for its turn: what opens while another incident is looked at wants its evidence too.
+        patience=60 detached evidence -m alerts.evidence --incident "${line[@]}"
         ;;
     esac
   done <"$data/run/due"
@@ -210,11 +217,11 @@ failed() { # <status>
   (($1 == 0)) || ping fail
 }
 
-detached() { # <name> <python argument>...
+detached() { # <name> <python argument>... ; with patience=N it waits up to N seconds for the one before it
   local name=$1
   shift
   keep_short "$data/log/$name.log"
-  setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
+  setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
 record() { # <command>...: a step that writes
@@ -232,37 +239,49 @@ recorded() { # <status> <what it said, '' when it was said already>: what cannot
   exit 1
 }
 
-# The probes, in a subshell that reads the runner; then whether this cycle may wait for the next ones to be archived.
-probe() { # status 0: archive and judge now; 20: nothing has changed that anybody would have to be told
+# The probes: the runner is read into this very shell, which costs a process less. It hides the settings from the
+# probes, changes PATH and the shell's options, and takes the traps: all of it is put back.
+probe() {
+  local searched=$PATH set_now=${VIGIE_NOW-unset} name
+  local -a shown=("${!VIGIE_@}")
   # shellcheck source=probes/run.sh
   . probes/run.sh
-  ((failed == 0)) || exit 1
-  [[ ${VIGIE_WAIT:-1} == 1 ]] || exit 0
+  trap - INT TERM HUP XFSZ
+  trap 'failed $?' EXIT
+  set +o noclobber
+  shopt -u nullglob
+  umask 077
+  PATH=$searched
+  export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
+  for name in "${shown[@]}"; do export "${name?}"; done
+  if [[ $set_now == unset ]]; then unset VIGIE_NOW; else VIGIE_NOW=$set_now; fi
+  if ((failed)); then recorded 1 ""; fi
+}
+
+probes_failed() { # <status>: the runner ends by itself, and with it this shell
+  local status=0
+  (recorded "$1" "") || status=$?
+  failed "$status"
+}
+
+# Whether this cycle may wait for the next ones to be archived.
+may_wait() { # status 0: nothing has changed that anybody would have to be told
+  [[ ${VIGIE_WAIT:-1} == 1 ]] || return 1
   # Asked at every cycle: it follows the counters from one to the next.
-  if awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
+  awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
     # The settings, the database, the program: whoever changed one of them wants to see it.
-    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]; then
-    exit 20
-  fi
-  exit 0
+    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]
 }
 
 cycle() {
-  local status=0
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  # Apart from any condition, or a failure within would not end it.
-  set +e
-  # Not within $(...): there the probes' process groups would never be seen to end.
-  (set -e && probe) 9>&-
-  status=$?
-  set -e
-  if ((status != 20)); then
-    recorded "$status" ""
+  probe
+  if ! may_wait; then
     step "Archivage et jugement…" "Archiving and judging…"
     record "$python" -I -S alerts/cycle.py
-    start_due
+    start_steps
   fi
   start_web
   ping good
@@ -282,6 +301,8 @@ main() {
   read_settings
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
+  # Two users of one group (docs/deployment.md): the folder says so. archive/rights.py is the same rule.
+  [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007
   [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then

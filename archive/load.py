@@ -11,6 +11,7 @@
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ def load(data: str, db: sqlite3.Connection, now: int, host: int = 1) -> list[Loa
     """Everything that waits, oldest first. `db` is a writing connection.
 
     One bad file never stops the others: what is no whole cycle goes to quarantine; what cannot be read or moved now
-    (another owner, a full disk) stays in the spool for the next time, and an event says so once.
+    (another owner, a full disk) stays in the spool for the next time; an event and a line on standard error say so once.
     """
     loaded: list[Loaded] = []
     people = pseudonyms.of(db)
@@ -114,4 +115,6 @@ def _stays(db: sqlite3.Connection, path: str, error: Exception, host: int) -> No
         at = int(os.lstat(path).st_mtime)
     except OSError:
         return
-    events.add(db, host, at, "spool", spool.shown(os.path.basename(path)), f"stays in the spool: {error}")
+    words = spool.shown(os.path.basename(path))
+    if events.add(db, host, at, "spool", words, f"stays in the spool: {error}"):
+        print(f"vigie: {words} stays in the spool: {error}", file=sys.stderr)
