@@ -3,10 +3,12 @@
 Changes nothing, sends nothing. Every check stands alone: one that fails to look says so and the others go on.
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -85,6 +87,49 @@ def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         yield Finding("ok", _("%(room)s are free for Vigie's own data", room=room), "")
 
 
+def _locks(config: Settings, words: Words, now: int) -> Iterator[Finding]:
+    del now
+    _ = words.gettext
+    bad = 0
+    for name, patience in ((database.LOCK, 600), ("run_all.lock", 600), ("send.lock", 1200), (backup.LOCK, 3600)):
+        path = os.path.join(config.data, name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            found = os.fstat(fd)
+            if stat.S_IMODE(found.st_mode) & 0o007:
+                bad += 1
+                yield Finding("mend", _("others may open the lock %(path)s", path=path), f"chmod 600 {_quoted(path)}")
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _held_for(path) > patience:
+                bad += 1
+                yield Finding("mend", _("the lock %(path)s is held for very long", path=path), f"fuser -v {_quoted(path)}")
+        finally:
+            os.close(fd)
+    if not bad:
+        yield Finding("ok", _("no step holds its lock for too long"), "")
+
+
+def _held_for(path: str) -> float:
+    """Seconds since the oldest process that has a file open began; 0 where none is seen (another user's)."""
+    target, longest, up = os.path.realpath(path), 0.0, time.clock_gettime(time.CLOCK_BOOTTIME)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            folder = f"/proc/{pid}/fd"
+            if int(pid) != os.getpid() and any(
+                os.path.realpath(os.path.join(folder, fd)) == target for fd in os.listdir(folder)
+            ):
+                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                    ticks = int(file.read().rpartition(")")[2].split()[19])
+                longest = max(longest, up - ticks / os.sysconf("SC_CLK_TCK"))
+        except OSError:
+            continue
+    return longest
+
+
 def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
@@ -158,8 +203,17 @@ def _freshness(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             ),
             "./vigie rebuild",
         )
-    if len(waiting) > 5:
-        yield Finding("mend", _("%(count)d texts wait in the spool", count=len(waiting)), "./run_all.sh --flush")
+    oldest = min((int(name[:-5]) for name in waiting if name[:-5].isdigit()), default=now)
+    if len(waiting) > 5 or now - oldest > 900:
+        yield Finding(
+            "mend",
+            _(
+                "%(count)d texts wait in the spool, the oldest for %(span)s",
+                count=len(waiting),
+                span=words.duration(max(0, now - oldest)),
+            ),
+            "./run_all.sh --flush",
+        )
     kept = os.path.join(config.data, "quarantine")
     refused = [name for name in (os.listdir(kept) if os.path.isdir(kept) else []) if name.endswith(".reason")]
     if refused:
@@ -371,6 +425,7 @@ def _dashboard(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     _folder,
+    _locks,
     _database,
     _freshness,
     _probes,
