@@ -26,7 +26,20 @@ if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
 from alerts import calm
 from alerts.minute import Minutes
 from alerts.telling import Context
-from archive import clock, database, dues, events, incidents, load, outbox, pseudonyms, read, recipients, settings
+from archive import (
+    clock,
+    database,
+    dues,
+    events,
+    incidents,
+    load,
+    outbox,
+    pseudonyms,
+    read,
+    recipients,
+    rights,
+    settings,
+)
 from archive.certfr import schedule
 from archive.load import Loaded
 
@@ -38,7 +51,7 @@ AHEAD = 60  # seconds: the archive's newest cycle lies this far in the future on
 def run(config: settings.Settings, now: int) -> None:
     """One minute's step. Raises database.DatabaseError, sqlite3.Error or OSError."""
     folder = os.path.join(config.data, "run")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     _write(os.path.join(folder, "due"), "")  # what was due a minute ago was started a minute ago
     database.end_calm(config.data)
     with database.writer(config.data) as db:
@@ -99,6 +112,8 @@ def due(db: sqlite3.Connection, now: int) -> list[str]:
         found.append("send")
     if dues.upkeep(db, now):
         found.append("upkeep")
+    if dues.fleet(db):
+        found.append("fleet")
     if schedule.due(db, now):
         found.append("certfr")
     return found
@@ -154,7 +169,7 @@ def _judged(folder: str) -> int | None:
 def _write(path: str, text: str) -> None:
     """The whole file or the old one: written aside, then renamed."""
     aside = f"{path}.new"
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
     with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
     os.rename(aside, path)

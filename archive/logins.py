@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
-from archive import database
+from archive import database, engine, rights
 
 NAME = "logins.db"
 LOCK = "logins.lock"
@@ -49,6 +49,10 @@ class Attempts(NamedTuple):
 @contextmanager
 def reading(data: str) -> Iterator[sqlite3.Connection]:
     """A connection that only reads. Raises database.DatabaseError."""
+    if engine.url_of(data):
+        with database.reader(data) as db:
+            yield db
+        return
     if not os.path.exists(os.path.join(data, NAME)):
         with writing(data):
             pass
@@ -69,6 +73,10 @@ def reading(data: str) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def writing(data: str) -> Iterator[sqlite3.Connection]:
     """One transaction under the log-in lock; makes or migrates the database where needed."""
+    if engine.url_of(data):  # of a centre: the tables stand beside the archive's
+        with database.writer(data) as db, database.transaction(db):
+            yield db
+        return
     with database.locked(data, name=LOCK):
         db = _open(data, "rwc")
         try:
@@ -85,7 +93,8 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
     path = os.path.join(data, NAME)
     try:
         if mode == "rwc" and not os.path.exists(path):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(path, flags, rights.of_file(path)))
         if stat.S_IMODE(os.lstat(path).st_mode) & 0o007 or os.path.islink(path):
             raise database.DatabaseError(f"{path}: others may open it; type: chmod 600 {path!r}")
         quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -8,6 +8,8 @@ import re
 import stat
 from typing import NamedTuple
 
+from archive import rights
+
 MAX_BYTES = 16 << 20
 FUTURE = 3600  # seconds: a cycle further ahead than this is not believed
 KEPT_FILES, KEPT_BYTES = 200, 64 << 20  # what quarantine/ holds at most; the newest file always stays
@@ -117,7 +119,7 @@ def _section(head: re.Match[str], text: bytes, uptime: float) -> Section:
 def quarantine(data: str, name: str, reason: str) -> None:
     """Set a file aside for a person, with the reason beside it. Bounded: the oldest leave (KEPT_FILES, KEPT_BYTES)."""
     folder = os.path.join(data, "quarantine")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     try:
         with open(os.path.join(folder, f"{name}.reason"), "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{reason}\n")
@@ -152,7 +154,7 @@ def to_journal(data: str, name: str, at: int) -> None:
     The same text delivered again is dropped; another text of the same name (the clock was set back) is kept after it.
     """
     folder = os.path.join(data, "journal", day_name(at))
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     source, target = os.path.join(data, "spool", name), os.path.join(folder, name)
     number = 1
     while os.path.lexists(target):

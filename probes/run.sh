@@ -43,6 +43,7 @@ take_settings() { # sets here, data, folders, first and now; the probes get noth
   cd .. # relative paths are meant from the repository
   data=${VIGIE_DATA:-data} data=${data%/}
   [[ $data == /* ]] || data="$PWD/$data"
+  [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007 # two users of one group: archive/rights.py
   IFS=: read -r -a folders <<<"${VIGIE_PROBES:-$here}"
   first=${VIGIE_FIRST:-0} now=${VIGIE_NOW:-}
   for name in "${!VIGIE_@}"; do

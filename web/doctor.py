@@ -3,21 +3,18 @@
 Changes nothing, sends nothing. Every check stands alone: one that fails to look says so and the others go on.
 """
 
-import fcntl
 import os
 import shutil
 import sqlite3
-import stat
-import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from alerts import apprise_kind
+from alerts import apprise_kind, reasons
 from alerts.words import N_, Words
 from archive import backup, database, events, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
-from web import readings
+from web import locks, readings
 
 # The WAL-reset bug: in 3.7.0 to 3.51.2, mended in 3.51.3 and the backports 3.50.7 and 3.44.6.
 WAL_BUG_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -28,7 +25,6 @@ REASONS = (
     N_("the machine has not been up for 24 hours yet"),
     N_("the clock was set during the last 24 hours"),
 )
-EXAMPLE = "settings.example.env"
 LEAST_FREE = 500 << 20  # bytes for Vigie itself
 
 
@@ -53,30 +49,9 @@ def findings(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
-    bad = 0
-    for path in (config.data, *_inside(config.data)):
-        found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode):
-            continue
-        quoted = _quoted(path)
-        if found.st_uid != os.stat(config.data).st_uid:
-            bad += 1
-            yield Finding(
-                "mend",
-                _("%(path)s belongs to another user", path=path),
-                f"sudo chown -R --reference={_quoted(config.data)} {quoted}",
-            )
-        if stat.S_IMODE(found.st_mode) & 0o007 and path == config.data:
-            bad += 1
-            yield Finding("mend", _("%(path)s can be entered by others", path=path), f"chmod 700 {quoted}")
-        if (
-            path.endswith((".env", ".db", "secret-key", "pseudonym-key", "first-link", "password"))
-            and stat.S_IMODE(found.st_mode) & 0o007
-        ):
-            bad += 1
-            yield Finding("mend", _("%(path)s can be read by others", path=path), f"chmod 600 {quoted}")
-    if not bad:
-        yield Finding("ok", _("the data folder %(path)s is yours alone", path=config.data), "")
+    from web import rights
+
+    yield from rights.findings(config, words)
     free = shutil.disk_usage(config.data).free
     room = words.value(free, "bytes")
     if free < LEAST_FREE:
@@ -90,44 +65,13 @@ def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 def _locks(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
-    bad = 0
-    for name, patience in ((database.LOCK, 600), ("run_all.lock", 600), ("send.lock", 1200), (backup.LOCK, 3600)):
-        path = os.path.join(config.data, name)
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            found = os.fstat(fd)
-            if stat.S_IMODE(found.st_mode) & 0o007:
-                bad += 1
-                yield Finding("mend", _("others may open the lock %(path)s", path=path), f"chmod 600 {_quoted(path)}")
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if _held_for(path) > patience:
-                bad += 1
-                yield Finding("mend", _("the lock %(path)s is held for very long", path=path), f"fuser -v {_quoted(path)}")
-        finally:
-            os.close(fd)
-    if not bad:
+    found = locks.look(config.data)
+    for path in found.open:
+        yield Finding("mend", _("others may open the lock %(path)s", path=path), f"chmod o= {_quoted(path)}")
+    for path in found.held:
+        yield Finding("mend", _("the lock %(path)s is held for very long", path=path), f"fuser -v {_quoted(path)}")
+    if not found.open and not found.held:
         yield Finding("ok", _("no step holds its lock for too long"), "")
-
-
-def _held_for(path: str) -> float:
-    """Seconds since the oldest process that has a file open began; 0 where none is seen (another user's)."""
-    target, longest, up = os.path.realpath(path), 0.0, time.clock_gettime(time.CLOCK_BOOTTIME)
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            folder = f"/proc/{pid}/fd"
-            if int(pid) != os.getpid() and any(
-                os.path.realpath(os.path.join(folder, fd)) == target for fd in os.listdir(folder)
-            ):
-                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                    ticks = int(file.read().rpartition(")")[2].split()[19])
-                longest = max(longest, up - ticks / os.sysconf("SC_CLK_TCK"))
-        except OSError:
-            continue
-    return longest
 
 
 def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
@@ -235,13 +179,19 @@ def _probes(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     for probe in failed:
         yield Finding(
             "mend",
-            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(probe.reason)),
+            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(reasons.told(probe.reason, words))),
             f"probes/{probe.name}.*",
         )
     for probe in found:
         if probe.state == "unavailable":
             yield Finding(
-                "note", _("%(name)s: nothing to ask here (%(reason)s)", name=probe.name, reason=clean(probe.reason)), ""
+                "note",
+                _(
+                    "%(name)s: nothing to ask here (%(reason)s)",
+                    name=probe.name,
+                    reason=clean(reasons.told(probe.reason, words)),
+                ),
+                "",
             )
     if found and not failed:
         yield Finding("ok", words.ngettext("%(num)s probe answers", "%(num)s probes answer", len(found)), "")
@@ -436,16 +386,6 @@ CHECKS: tuple[Check, ...] = (
     _certfr,
     _dashboard,
 )
-
-
-def _inside(folder: str) -> Iterator[str]:
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if name == EXAMPLE:
-            continue  # the repository's own, with nothing of this machine in it
-        yield path
-        if name in ("spool", "run", "journal") and os.path.isdir(path):
-            yield from (os.path.join(path, inner) for inner in sorted(os.listdir(path))[:200])
 
 
 def _filesystem(path: str) -> str:

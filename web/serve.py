@@ -13,7 +13,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from archive import database, settings
+from archive import database, rights, settings
 from archive.settings import LOOPBACK, Settings
 
 RUN = "run"
@@ -89,7 +89,7 @@ def started(pid: int) -> str:
 def note(config: Settings) -> str:
     """Write who serves (`pid started`, as run_all.sh reads it), aside and renamed. Returns the path."""
     folder = os.path.join(config.data, RUN)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     path = os.path.join(folder, NAME)
     aside = f"{path}.{os.getpid()}"
     with open(aside, "w", encoding="ascii") as file:
@@ -124,7 +124,7 @@ def serve(config: Settings, *, quiet: bool = False) -> None:
 
     from web import create_app
 
-    os.umask(0o077)
+    rights.take(config.data)
     sockets = bind(config)
     app = create_app(config)
     server = waitress.create_server(app, sockets=sockets, **OPTIONS)
