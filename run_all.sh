@@ -254,6 +254,14 @@ probe() { # status 0: archive and judge now; 20: nothing has changed that anybod
   exit 0
 }
 
+# A disk that is full takes not even the cycle's text: the reserve makes room for it, for the incident and for its mail.
+# Upkeep sets it aside again (archive/upkeep.py).
+free_reserve() {
+  local room
+  [[ -e $data/reserve ]] || return 1
+  room=$(stat -f -c '%a*%S' -- "$data") && ((room < 1048576)) && rm -f -- "$data/reserve"
+}
+
 cycle() {
   local status=0
   ping start
@@ -264,6 +272,10 @@ cycle() {
   # Not within $(...): there the probes' process groups would never be seen to end.
   (set -e && probe) 9>&-
   status=$?
+  if ((status == 1)) && free_reserve; then
+    (set -e && probe) 9>&-
+    status=$?
+  fi
   set -e
   if ((status != 20)); then
     recorded "$status" ""

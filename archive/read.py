@@ -242,8 +242,9 @@ def _summed(
 
 
 def has_cycle(db: sqlite3.Connection, host: int, at: int) -> bool:
-    """Whether the cycle of a time is archived; asked of the last two weeks (older ones are packed, archive/past.py)."""
-    return db.execute("SELECT 1 FROM cycle WHERE host=? AND at=?", (host, at)).fetchone() is not None
+    """Whether the cycle of a time is archived, packed or not."""
+    row = db.execute("SELECT 1 FROM cycle WHERE host=? AND at=?", (host, at)).fetchone()
+    return row is not None or past.at_second(db, host, at) is not None
 
 
 def rolled_until(db: sqlite3.Connection, host: int) -> int:

@@ -19,6 +19,7 @@ from archive import (
     evidence,
     load,
     outbox,
+    people,
     privacy,
     purge,
     read,
@@ -62,7 +63,8 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
         slices.pack_old(data, host, (now - PACK_AFTER) // DAY * DAY, now)
         _purge(data, now, host)
         errors += privacy.upkeep(data, config.backup_dir, now, host)
-        purge.journal(data, now)
+        with database.reader(data) as db:
+            purge.journal(data, now, min(purge.JOURNAL_DAYS, people.days(db)))  # its texts name people
         _quick_check(data, now, errors)
         with database.writer(data, 30.0) as db:
             _remember(db, "upkeep_day", today, now)
