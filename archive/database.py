@@ -100,10 +100,7 @@ def reader(data: str) -> Iterator[sqlite3.Connection]:
 
     Texts that were left waiting because all was calm are archived first: no reader sees less than there is.
     """
-    if os.path.exists(os.path.join(data, "run", CALM)):
-        from archive import waiting
-
-        waiting.load(data)
+    settle(data)
     if engine.url_of(data):
         with _elsewhere(data, "reader") as db:
             yield db
@@ -120,6 +117,27 @@ def reader(data: str) -> Iterator[sqlite3.Connection]:
     finally:
         db.close()
     _check_still(data, still)
+
+
+def settle(data: str) -> None:
+    """Archive the texts that were left waiting because all was calm, if there are any."""
+    if os.path.exists(os.path.join(data, "run", CALM)):
+        from archive import waiting
+
+        waiting.load(data)
+
+
+def stamp(data: str) -> tuple[int, ...]:
+    """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
+    before the rows were read is never older than them."""
+    found = []
+    for suffix in ("", "-wal"):
+        try:
+            seen = os.stat(os.path.join(data, NAME + suffix))
+            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
+        except FileNotFoundError:
+            found.append(0)
+    return tuple(found)
 
 
 def _must_not_touch(data: str) -> bool:
