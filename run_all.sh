@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # One cycle of Vigie, for cron and for a person: sets up what is missing, probes, archives, judges, keeps the dashboard up.
 # Silent when all is well and nobody watches; one clear line on standard error and a non-zero status when it is not.
 set -euo pipefail
@@ -9,7 +9,9 @@ cd -- "${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}." && root=$PWD
 python=$root/.venv/bin/python
 interactive=0
 apprise=0
+centre=0
 [[ -z ${VIGIE_NOTIFY_URLS:-} ]] || apprise=1
+[[ -z ${VIGIE_DATABASE_URL:-} ]] || centre=1
 [[ -t 1 ]] && interactive=1
 
 say() { # <French> <English>
@@ -54,6 +56,7 @@ read_settings() {
         ;;
       # A secret: only whether it is set, never its value, goes further.
       VIGIE_NOTIFY_URLS) [[ -z $value ]] || apprise=1 ;;
+      VIGIE_DATABASE_URL) [[ -z $value ]] || centre=1 ;;
     esac
   done <"$file"
 }
@@ -95,6 +98,7 @@ install_packages() {
   fi
   local -a wanted=(-r requirements.txt)
   ((!apprise)) || wanted+=(-r requirements-apprise.txt)
+  ((!centre)) || wanted+=(-r requirements-fleet.txt)
   step "Installation des paquets Python dans .venv (une fois, une minute)…" \
     "Installing the Python packages in .venv (once, about a minute)…"
   if ! { "$REPLY" -m venv --clear .venv.new && .venv.new/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -110,6 +114,7 @@ install_packages() {
   fi
   : >.venv.new/complete
   ((!apprise)) || : >.venv.new/apprise
+  ((!centre)) || : >.venv.new/fleet
   rm -rf .venv.old
   [[ ! -e .venv ]] || mv .venv .venv.old
   mv .venv.new .venv
@@ -120,7 +125,7 @@ set_up() {
   if [[ ! -d $data/spool || ! -d $data/journal || ! -d $data/probes || ! -d $data/run || ! -d $data/log || ! -d $data/quarantine ]]; then
     mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
   fi
-  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) ]]; then
+  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) || ($centre == 1 && ! -e .venv/fleet) ]]; then
     install_packages
   fi
   [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
@@ -192,10 +197,12 @@ start_due() {
         detached upkeep -m archive.upkeep
         detached baseline -m alerts.baseline # once a day by its own count, at idle priority
         ;;
+      fleet) detached fleet-watch -m alerts.fleet ;;
       certfr) detached certfr -m web certfr refresh --quiet ;;
       evidence\ *)
         read -ra line <<<"${line#evidence }"
-        detached evidence -m alerts.evidence --incident "${line[@]}"
+        # It waits for its turn: what opens while another incident is looked at wants its evidence too.
+        patience=60 detached evidence -m alerts.evidence --incident "${line[@]}"
         ;;
     esac
   done <"$data/run/due"
@@ -210,11 +217,11 @@ failed() { # <status>
   (($1 == 0)) || ping fail
 }
 
-detached() { # <name> <python argument>...
+detached() { # <name> <python argument>... ; with patience=N it waits up to N seconds for the one before it
   local name=$1
   shift
   keep_short "$data/log/$name.log"
-  setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
+  setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
 record() { # <command>...: a step that writes
@@ -264,6 +271,7 @@ cycle() {
     record "$python" -I -S alerts/cycle.py
     start_due
   fi
+  [[ ! -e $data/fleet/joined ]] || detached fleet -m archive.fleet.send
   start_web
   ping good
 }

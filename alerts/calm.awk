@@ -42,7 +42,9 @@ function begin_section(line) {
   end_section()
   probe = line; sub(/^# VIGIE probe=/, "", probe); sub(/ .*$/, "", probe)
   if (line !~ / status=ok /) wake(probe " failed")
-  section_up = line; sub(/^.* uptime=/, "", section_up); sub(/[^0-9.].*$/, "", section_up)
+  section_up = line
+  if (!sub(/^.* uptime=/, "", section_up)) wake(probe " has no time")
+  sub(/[^0-9.].*$/, "", section_up)
   present[probe] = 1
   if (!(probe in deadline)) wake(probe " is new")
 }

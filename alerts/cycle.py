@@ -26,11 +26,25 @@ if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
 from alerts import calm
 from alerts.minute import Minutes
 from alerts.telling import Context
-from archive import clock, database, dues, incidents, load, outbox, pseudonyms, read, recipients, rights, settings
+from archive import (
+    clock,
+    database,
+    dues,
+    events,
+    incidents,
+    load,
+    outbox,
+    pseudonyms,
+    read,
+    recipients,
+    rights,
+    settings,
+)
 from archive.certfr import schedule
 from archive.load import Loaded
 
 HOST = 1
+LOOKED_FOR = 14 * 86_400  # seconds: as long as the journal holds the texts
 AHEAD = 60  # seconds: the archive's newest cycle lies this far in the future only when the clock was set back
 
 
@@ -46,6 +60,7 @@ def run(config: settings.Settings, now: int) -> None:
         judged = _judged(folder)
         if pseudonyms.kept(db) != config.users:
             _settle(db, config, now)
+        _look_for_loss(db, judged, now)
         loaded = load.load(config.data, db, now, HOST)
         went_back = newest is not None and newest.at > now + AHEAD
         cycles = loaded if went_back else _unjudged(db, judged, loaded, now + AHEAD)
@@ -73,6 +88,16 @@ def run(config: settings.Settings, now: int) -> None:
     _write(os.path.join(folder, "due"), "".join(f"{word}\n" for word in words))
 
 
+def _look_for_loss(db: sqlite3.Connection, judged: int | None, now: int) -> None:
+    """Say once that a cycle which was judged is not in the database any more: its -wal was removed, or an older copy was put
+    in its place. The texts are in the journal."""
+    if judged is None or judged < now - LOOKED_FOR or read.has_cycle(db, HOST, judged):
+        return
+    words = "cycles that were archived are missing (the -wal removed, or an older copy?); type: ./vigie rebuild"
+    if events.add(db, HOST, judged, "loss", "", words):
+        print(f"vigie: {database.NAME}: {words}", file=sys.stderr)
+
+
 def _settle(db: sqlite3.Connection, config: settings.Settings, now: int) -> None:
     """VIGIE_USERS was changed since the last minute."""
     from archive import privacy
@@ -87,6 +112,8 @@ def due(db: sqlite3.Connection, now: int) -> list[str]:
         found.append("send")
     if dues.upkeep(db, now):
         found.append("upkeep")
+    if dues.fleet(db):
+        found.append("fleet")
     if schedule.due(db, now):
         found.append("certfr")
     return found

@@ -20,7 +20,7 @@ LONGEST = HOUR  # the longest pause between two tries
 PATIENCE = 5 * 24 * HOUR
 TRIES = 60  # given up only after this many tries too: a clock that jumps a week ahead gives up nothing
 
-_ORDER = {"test": 0, "incident": 1, "summary": 1, "advisory": 2, "digest": 3}
+_ORDER = {"test": 0, "incident": 1, "fleet": 1, "summary": 1, "advisory": 2, "digest": 3}
 _MERGED = ("incident", "summary")
 
 

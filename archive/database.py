@@ -19,9 +19,9 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from archive import rights
+from archive import engine, rights
 
 APPLICATION_ID = 0x56494749  # "VIGI"
 MIGRATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "migrations")
@@ -55,9 +55,9 @@ class Newer(DatabaseError):
 
 
 @contextmanager
-def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
+def locked(data: str, wait: float = 10.0, name: str = LOCK, calm: bool = False) -> Iterator[None]:
     """Hold `data/lock`. Waits up to `wait` seconds, then raises Busy. Whoever holds it may change what is judged, so the
-    next cycle is judged at once.
+    next cycle is judged at once; unless the caller says that it changes no such thing (`calm`).
 
     After locking, the file must still be the one at the path: a lock file removed and made anew would let two in.
     """
@@ -87,7 +87,7 @@ def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
             raise Busy(f"{path}: another step of Vigie is writing; this one leaves its work for the next cycle")
         time.sleep(_until_next_try(time.monotonic() - began))
     try:
-        if name == LOCK:
+        if name == LOCK and not calm:
             end_calm(data)
         yield
     finally:
@@ -99,6 +99,22 @@ def _until_next_try(waited: float) -> float:
     none by itself, and a queue of the kernel's (a blocking flock) knows no deadline without a signal or a thread.
     """
     return min(0.02, max(0.0005, 0.0001 / (waited + 0.001)))
+
+
+def _changed_apart(data: str) -> bool:
+    """Whether the database is newer than the calm: changed by somebody who takes no lock. run_all.sh asks the same."""
+    try:
+        return os.stat(os.path.join(data, NAME)).st_mtime_ns > os.stat(os.path.join(data, "run", CALM)).st_mtime_ns
+    except OSError:
+        return False  # no calm stands, or there is no database and the open will say so
+
+
+def _renew_calm(data: str) -> None:
+    """Closing writes to the database after the calm was left behind. That was us, within the lock, and nobody else."""
+    try:
+        os.utime(os.path.join(data, "run", CALM))
+    except OSError:
+        return  # it does not stand
 
 
 def end_calm(data: str) -> None:
@@ -115,9 +131,17 @@ def _check_private(path: str, found: os.stat_result) -> None:
 
 
 @contextmanager
-def writer(data: str, wait: float = 10.0) -> Iterator[sqlite3.Connection]:
-    """The one writing connection, within the lock. Transactions are the caller's (see `transaction`)."""
-    with locked(data, wait):
+def writer(data: str, wait: float = 10.0, lock: int = 0, *, calm: bool = False) -> Iterator[sqlite3.Connection]:
+    """The one writing connection, within the lock. Transactions are the caller's (see `transaction`). `calm`: what the shell
+    knows of the levels is left in force. `lock`, on PostgreSQL: a machine's number; what it sends waits for nobody else's."""
+    if engine.url_of(data):
+        # The file's lock is for the spool and the journal, which no other machine's parcel touches.
+        with locked(data, wait, calm=calm) if not lock else nullcontext(), _elsewhere(data, "writer", lock) as db:
+            yield db
+        return
+    with locked(data, wait, calm=calm):
+        if calm and _changed_apart(data):
+            end_calm(data)
         db = _open(data, "rw")
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -130,6 +154,7 @@ def writer(data: str, wait: float = 10.0) -> Iterator[sqlite3.Connection]:
             raise _worded(data, error) from error
         finally:
             db.close()
+            _renew_calm(data)
 
 
 @contextmanager
@@ -155,6 +180,10 @@ def reader(data: str) -> Iterator[sqlite3.Connection]:
         from archive import waiting
 
         waiting.load(data)
+    if engine.url_of(data):
+        with _elsewhere(data, "reader") as db:
+            yield db
+        return
     still = _print_of(data) if _must_not_touch(data) else None
     db = _open(data, "ro" if still is None else "ro&immutable=1")
     try:
@@ -198,6 +227,18 @@ def _check_still(data: str, still: tuple[int, ...] | None) -> None:
         raise Busy(f"{os.path.join(data, NAME)}: was written while it was read; ask again")
 
 
+@contextmanager
+def _elsewhere(data: str, what: str, *arguments: int) -> Iterator[sqlite3.Connection]:
+    """The same on PostgreSQL (archive/postgresql.py)."""
+    from archive import postgresql
+
+    try:
+        with getattr(postgresql, what)(data, *arguments) as db:
+            yield db
+    except sqlite3.DatabaseError as error:
+        raise _worded(data, error) from error
+
+
 def create(data: str, uid: str, name: str, machine: str, now: int) -> None:
     """Make the database where none was ever made, or bring an older one up to date. Needs no lock held.
 
@@ -205,6 +246,16 @@ def create(data: str, uid: str, name: str, machine: str, now: int) -> None:
     2. a missing or empty file with the mark: Missing or Damaged, never a silent new start;
     3. an older schema: `migrate` (the caller has backed it up).
     """
+    if engine.url_of(data):
+        from archive import postgresql
+
+        try:
+            postgresql.create(data, uid, name, machine, now)
+        except sqlite3.DatabaseError as error:
+            raise _worded(data, error) from error
+        with open(os.path.join(data, MARK), "w", encoding="ascii") as file:
+            file.write(f"{uid}\n")
+        return
     path = os.path.join(data, NAME)
     mark = os.path.join(data, MARK)
     with locked(data):
@@ -287,6 +338,10 @@ def migrate(db: sqlite3.Connection) -> list[int]:
 
 def pending(data: str) -> bool:
     """Whether the database is older than the code. Opens read-only."""
+    if engine.url_of(data):
+        from archive import postgresql
+
+        return postgresql.pending(data)
     with reader(data) as db:
         return bool(db.execute("PRAGMA user_version").fetchone()[0] < latest_version())
 
@@ -346,8 +401,21 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
     return db
 
 
+def tables(db: sqlite3.Connection) -> list[str]:
+    """The names of the tables that hold rows, by name; the days of `sample` (archive/partitions.py) are one."""
+    sql = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%' ORDER BY name"
+    if not isinstance(db, sqlite3.Connection):
+        sql = (
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+            " AND relnamespace = current_schema()::regnamespace ORDER BY relname"
+        )
+    return [row[0] for row in db.execute(sql)]
+
+
 def quick_check(db: sqlite3.Connection) -> str:
     """'ok', or what is wrong with the file's structure. Reads all of it."""
+    if not isinstance(db, sqlite3.Connection):
+        return "ok"  # PostgreSQL watches over its own pages (docs/fleet.md: data checksums)
     return str(db.execute("PRAGMA quick_check").fetchone()[0])
 
 
@@ -358,6 +426,8 @@ def quoted(path: str) -> str:
 
 def _worded(data: str, error: sqlite3.Error) -> DatabaseError:
     path = os.path.join(data, NAME)
+    if url := engine.url_of(data):
+        path = engine.shown(url)
     text = str(error)
     if "locked" in text or "busy" in text:
         return Busy(f"{path}: is locked by another program; the work waits for the next cycle")

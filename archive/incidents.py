@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from archive import database
+from archive.refused import Refused
 
 
-class IncidentError(Exception):
-    """What was asked cannot be done. `field` names the value; `message` is an English msgid for `values`."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(f"{field}: {message % values if values else message}")
-        self.field, self.message, self.values = field, message, values
+class IncidentError(Refused):
+    """What was asked of an incident, or of planned work, cannot be done."""
 
 
 class Incident(NamedTuple):

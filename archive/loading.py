@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from archive import events, past, pseudonyms, spool, text, units
+from archive import events, partitions, past, pseudonyms, spool, text, units
 from archive.text import Labels
 
 BOOT = "boot"
@@ -78,6 +78,7 @@ class Loading:
             self.probe(section, parsed, reason)
         if self.lag is not None:
             self.add(_LAG, (), float(self.lag))
+        partitions.have(self.db, self.cycle.at)
         self.db.executemany("INSERT INTO sample VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", self.rows)
         self.remember()
         self.db.execute(
@@ -121,12 +122,21 @@ class Loading:
 
     def recall(self) -> None:
         """What the database already knows: metrics, series, and the counters of this boot."""
+        self.recall_metrics()
+        self.recall_series()
+        self.recall_counters()
+
+    def recall_metrics(self) -> None:
         for row in self.db.execute("SELECT name, id, kind, scale, help, help_fr, probe, shipped FROM metric"):
             self.metrics[row[0]] = Known(row[1], row[2], row[3], row[4:])
+
+    def recall_series(self) -> None:
         for labels, metric, ident in self.db.execute(
             "SELECT labels, metric, id FROM series WHERE host=?", (self.host,)
         ):
             self.series[metric, labels] = ident
+
+    def recall_counters(self) -> None:
         row = self.db.execute("SELECT boot, raw FROM counter WHERE host=?", (self.host,)).fetchone()
         if row is None:
             return

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
-from archive import database, rights
+from archive import database, engine, rights
 
 NAME = "logins.db"
 LOCK = "logins.lock"
@@ -49,6 +49,10 @@ class Attempts(NamedTuple):
 @contextmanager
 def reading(data: str) -> Iterator[sqlite3.Connection]:
     """A connection that only reads. Raises database.DatabaseError."""
+    if engine.url_of(data):
+        with database.reader(data) as db:
+            yield db
+        return
     if not os.path.exists(os.path.join(data, NAME)):
         with writing(data):
             pass
@@ -69,6 +73,10 @@ def reading(data: str) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def writing(data: str) -> Iterator[sqlite3.Connection]:
     """One transaction under the log-in lock; makes or migrates the database where needed."""
+    if engine.url_of(data):  # of a centre: the tables stand beside the archive's
+        with database.writer(data) as db, database.transaction(db):
+            yield db
+        return
     with database.locked(data, name=LOCK):
         db = _open(data, "rwc")
         try:

@@ -223,7 +223,9 @@ def pack_stretch(db: sqlite3.Connection, host: int, series: int, since: int, bef
     start = first - first % STRETCH
     found = samples(db, host, series, start, start + STRETCH - 1)
     db.execute(
-        "INSERT OR REPLACE INTO packed_long VALUES (?, ?, ?, ?, ?)", (host, series, start, len(found), encode(found))
+        "INSERT INTO packed_long VALUES (?, ?, ?, ?, ?) ON CONFLICT (host, series, at)"
+        " DO UPDATE SET count=excluded.count, data=excluded.data",
+        (host, series, start, len(found), encode(found)),
     )
     db.execute(
         "DELETE FROM packed WHERE host=? AND series=? AND day >= ? AND day < ?", (host, series, start, start + STRETCH)

@@ -83,7 +83,11 @@ def store(db: sqlite3.Connection, host: int, day: int, rows: list[Cycle]) -> boo
         blob = encode(mine)
         if blob is None:
             continue
-        db.execute("INSERT OR REPLACE INTO packed_cycle VALUES (?, ?, ?, ?, ?)", (host, day, boot, len(mine), blob))
+        db.execute(
+            "INSERT INTO packed_cycle VALUES (?, ?, ?, ?, ?) ON CONFLICT (host, day, boot)"
+            " DO UPDATE SET count=excluded.count, data=excluded.data",
+            (host, day, boot, len(mine), blob),
+        )
         db.execute("DELETE FROM cycle WHERE host=? AND at >= ? AND at < ? AND boot=?", (host, day, day + DAY, boot))
         done = True
     return done

@@ -162,7 +162,8 @@ def step(
             if spent():
                 return Removed(samples, 0, True)
     packed = db.execute(
-        "DELETE FROM packed WHERE rowid IN (SELECT rowid FROM packed WHERE host=? AND day + ? <= ? LIMIT ?)",
+        "DELETE FROM packed WHERE (host, series, day) IN"
+        " (SELECT host, series, day FROM packed WHERE host=? AND day + ? <= ? LIMIT ?)",
         (host, DAY, cut, max(1, batch // 20)),
     ).rowcount
     if packed >= max(1, batch // 20):

@@ -241,6 +241,11 @@ def _summed(
     ).fetchall()
 
 
+def has_cycle(db: sqlite3.Connection, host: int, at: int) -> bool:
+    """Whether the cycle of a time is archived; asked of the last two weeks (older ones are packed, archive/past.py)."""
+    return db.execute("SELECT 1 FROM cycle WHERE host=? AND at=?", (host, at)).fetchone() is not None
+
+
 def rolled_until(db: sqlite3.Connection, host: int) -> int:
     """Samples before this time stand in `rollup` (a multiple of 3600; 0 when nothing was rolled up)."""
     return rollup.until_of(db, host)
@@ -251,7 +256,7 @@ def last_cycle(db: sqlite3.Connection, host: int) -> Cycle | None:
     alone: one that ran ahead and came back leaves rows in the future."""
     row = db.execute(
         f"SELECT {_CYCLE} FROM cycle WHERE host=?1"
-        " AND at = (SELECT json_extract(raw, '$.at') FROM counter WHERE host=?1)",
+        " AND at = (SELECT CAST(json_extract(raw, '$.at') AS INTEGER) FROM counter WHERE host=?1)",
         (host,),
     ).fetchone()
     if row is None:

@@ -119,7 +119,9 @@ def pack(db: sqlite3.Connection, host: int, series: int, step: int, before: int)
             begin = start + span - 1
             continue
         db.execute(
-            "INSERT OR REPLACE INTO rolled VALUES (?, ?, ?, ?, ?, ?)", (host, series, step, start, len(rows), blob)
+            "INSERT INTO rolled VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (host, series, step, at)"
+            " DO UPDATE SET count=excluded.count, data=excluded.data",
+            (host, series, step, start, len(rows), blob),
         )
         db.execute(
             "DELETE FROM rollup WHERE host=? AND series=? AND step=? AND at >= ? AND at < ?",

@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from archive import engine
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -20,6 +22,8 @@ class Settings(NamedTuple):
     """Every setting, parsed. Paths are absolute; `listen` is (host, port); lists are tuples."""
 
     data: str
+    database_url: str
+    fleet_ca_file: str
     backup_dir: str
     web: bool
     wait: bool
@@ -163,6 +167,13 @@ _SMTP_PORTS = {"tls": 465, "starttls": 587, "relay": 25, "none": 25}
 _SITE = ("an address that begins with https:// (http:// on this machine only)", _url(http_on_loopback_only=True))
 KNOWN: dict[str, _Setting] = {
     "VIGIE_DATA": _Setting("data", "a folder", _text),
+    "VIGIE_DATABASE_URL": _Setting(
+        "",
+        "postgresql://user@host/name, for the centre of a fleet (docs/fleet.md); to another machine with"
+        " sslmode=verify-full, which holds when none is given",
+        engine.checked,
+    ),
+    "VIGIE_FLEET_CA_FILE": _Setting("", "a file of certificates that the centre is verified by", _text),
     "VIGIE_BACKUP_DIR": _Setting("", "a folder", _text),
     "VIGIE_WEB": _Setting("1", "0 or 1", _flag),
     "VIGIE_WAIT": _Setting("1", "0 or 1", _flag),
@@ -195,7 +206,7 @@ KNOWN: dict[str, _Setting] = {
     "VIGIE_EVIDENCE_ARGUMENTS": _Setting("0", "0 or 1", _flag),
 }
 # What holds a password or a key: never shown, not even in the error that names it.
-_SECRET = ("PASSWORD", "NOTIFY_URLS", "PING_URL")
+_SECRET = ("PASSWORD", "DATABASE_URL", "NOTIFY_URLS", "PING_URL")
 # From the environment alone: the tests' clock and their stand-in for `/`. INTERNAL names are the runner's own.
 ENVIRONMENT_ONLY = ("VIGIE_NOW", "VIGIE_ROOT")
 INTERNAL = ("VIGIE_STATE", "VIGIE_FIRST", "VIGIE_HOMES_TEXT", "VIGIE_SETTINGS", "VIGIE_CYCLE")
@@ -298,6 +309,7 @@ def _joined(values: dict[str, object], given: Mapping[str, tuple[str, str]], roo
         "smtp_password": password,
         "root": root,
     }
+    engine.use(data, str(values["VIGIE_DATABASE_URL"]))
     return Settings(**fields)  # type: ignore[arg-type]
 
 

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from archive import database
+from archive import database, engine
 
 NOW = 1_795_221_000  # 2026-11-21 00:30:00 UTC
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")
+
+
+ENGINE = os.environ.get("TESTS_ENGINE", "sqlite")  # sqlite, postgresql: which one the data folders of tests are on
+_cluster: list[Any] = []
 
 
 class OutsideError(AssertionError):
@@ -54,8 +58,68 @@ def make_data(folder: str, now: int = NOW) -> str:
     for name in ("spool", "journal", "probes", "run", "log", "quarantine"):
         os.makedirs(os.path.join(folder, name), mode=0o700)
     os.chmod(folder, 0o700)
+    if ENGINE == "postgresql":
+        use_postgresql(folder)
     database.create(folder, "0123456789abcdef", "machine", "hash-of-the-machine-id", now)
     return folder
+
+
+def cluster() -> Any:
+    """The one PostgreSQL of this test process; skipped by name where Debian's package or psycopg is missing."""
+    from tests import postgres
+
+    pytest.importorskip("psycopg", reason="psycopg is missing: pip install --require-hashes -r requirements-fleet.txt")
+    if not postgres.programs():
+        pytest.skip("Debian's postgresql is missing")
+    if not _cluster:
+        _cluster.append(postgres.Cluster())
+        _template(_cluster[0])
+    return _cluster[0]
+
+
+def _template(made: Any) -> None:
+    """A database with the tables in it: each test's is a copy."""
+    from archive import postgresql
+
+    made.sql("CREATE DATABASE template_vigie")
+    folder = os.path.join(made.folder, "template")
+    engine.use(folder, made.url("template_vigie"))
+    postgresql.create(folder, "0123456789abcdef", "machine", "hash-of-the-machine-id", NOW)
+    postgresql.forget(made.url("template_vigie"))
+    engine.use(folder, "")
+
+
+def use_postgresql(folder: str) -> str:
+    """From now on this data folder's rows are in a database of their own. Returns its URL."""
+    made = cluster()
+    name = f"t{len(_databases)}_{os.getpid()}"
+    made.sql(f"CREATE DATABASE {name} TEMPLATE template_vigie STRATEGY wal_log")
+    _databases.append(name)
+    engine.use(folder, made.url(name))
+    return str(made.url(name))
+
+
+_databases: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def drop_databases() -> Iterator[None]:
+    """What a test made on PostgreSQL goes with it."""
+    before = len(_databases)
+    yield
+    if len(_databases) > before and _databases[before]:
+        from archive import partitions, postgresql
+
+        partitions.forget()
+        for place in range(before, len(_databases)):
+            postgresql.forget(_cluster[0].url(_databases[place]))
+            _cluster[0].sql(f"DROP DATABASE {_databases[place]} WITH (FORCE)")
+            _databases[place] = ""
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for made in _cluster:
+        made.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:

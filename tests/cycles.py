@@ -161,10 +161,7 @@ def as_nobody(step: Callable[[], object], *folders: str) -> str:
 def dump(data: str, *tables: str) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table (or of those named), for comparing."""
     with database.reader(data) as db:
-        names = tables or [
-            row[0]
-            for row in db.execute("SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%'")
-        ]
+        names = tables or database.tables(db)
         return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in names}
 
 

@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from flask import Flask
 
 # What is set up for every answer, in this order.
-FOUNDATIONS = ("hosts", "store", "words", "headers", "forms", "logins", "access", "mistakes", "shell")
+FOUNDATIONS = (
+    "machines",
+    "hosts",
+    "intake",
+    "store",
+    "words",
+    "headers",
+    "forms",
+    "logins",
+    "access",
+    "mistakes",
+    "shell",
+)
 # Every room of the site. A name here is a module of web.pages with a blueprint `bp`.
 PAGES = (
     "overview",

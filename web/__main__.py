@@ -7,11 +7,15 @@ import sys
 if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from archive import backup, database, original, rights, settings
+from archive import database, rights, settings
 from web import commands
 
-# What a person can do something about: said in one line. Anything else is our fault and shows where.
-WORDED = (settings.SettingsError, database.DatabaseError, backup.BackupError, original.OriginalError, OSError)
+
+def worded() -> tuple[type[Exception], ...]:
+    """What a person can do something about: said in one line. Anything else is our fault and shows where."""
+    from archive import backup, original  # only when something went wrong: the hourly step comes through here too
+
+    return (settings.SettingsError, database.DatabaseError, backup.BackupError, original.OriginalError, OSError)
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +37,7 @@ def main(argv: list[str]) -> int:
         rights.take(settings.load().data)
     try:
         status = commands.command(argv[0]).run(argv[1:])
-    except WORDED as error:
+    except worded() as error:
         print(f"vigie: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:

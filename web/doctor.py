@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from alerts import apprise_kind
+from alerts import apprise_kind, reasons
 from alerts.words import N_, Words
-from archive import backup, database, outbox, purge, read, recipients, spool
+from archive import backup, database, events, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
 from web import readings
@@ -112,6 +112,9 @@ def _freshness(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     _ = words.gettext
     with database.reader(config.data) as db:
         last, rhythm = read.last_cycle(db, 1), read.rhythm(db, 1)
+        lost = events.last_of_kind(db, 1, "loss").get("")
+        if lost is not None and (lost < now - 14 * purge.DAY or read.has_cycle(db, 1, lost)):
+            lost = None
     waiting = spool.waiting(config.data)
     if last is None:
         yield Finding("mend", _("no cycle was archived yet"), "./run_all.sh")
@@ -122,6 +125,15 @@ def _freshness(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             "ok",
             _("last cycle %(ago)s, every %(rhythm)s", ago=words.ago(last.at, now), rhythm=words.duration(rhythm)),
             "",
+        )
+    if lost is not None:
+        yield Finding(
+            "mend",
+            _(
+                "cycles that were archived are missing from the database, the last one of %(when)s",
+                when=words.full(lost),
+            ),
+            "./vigie rebuild",
         )
     if len(waiting) > 5:
         yield Finding("mend", _("%(count)d texts wait in the spool", count=len(waiting)), "./run_all.sh --flush")
@@ -146,13 +158,19 @@ def _probes(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     for probe in failed:
         yield Finding(
             "mend",
-            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(probe.reason)),
+            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(reasons.told(probe.reason, words))),
             f"probes/{probe.name}.*",
         )
     for probe in found:
         if probe.state == "unavailable":
             yield Finding(
-                "note", _("%(name)s: nothing to ask here (%(reason)s)", name=probe.name, reason=clean(probe.reason)), ""
+                "note",
+                _(
+                    "%(name)s: nothing to ask here (%(reason)s)",
+                    name=probe.name,
+                    reason=clean(reasons.told(probe.reason, words)),
+                ),
+                "",
             )
     if found and not failed:
         yield Finding("ok", words.ngettext("%(num)s probe answers", "%(num)s probes answer", len(found)), "")

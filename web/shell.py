@@ -2,6 +2,7 @@
 
 from functools import cache
 from typing import NamedTuple, cast
+from urllib.parse import urlencode
 
 from flask import Flask, g, request, url_for
 
@@ -27,6 +28,7 @@ class Shell(NamedTuple):
     favicon: str  # ok, warning, critical, unknown
     items: list[Item]
     other_language: str
+    other_url: str  # this page in that language, with all that was asked of it
     person: str
     taken: str
     version: str
@@ -68,7 +70,12 @@ def shell() -> Shell:
         except (database.DatabaseError, OSError):
             pass
     other = next(one for one in LANGUAGES if one != words().language) if request.endpoint != "login.first_page" else ""
-    return Shell(host, _favicon(told), _items(told), other, person, _taken(told), version())
+    return Shell(host, _favicon(told), _items(told), other, _in(other), person, _taken(told), version())
+
+
+def _in(language: str) -> str:
+    asked = [(name, value) for name, value in request.args.items(multi=True) if name != "lang"]
+    return f"?{urlencode([*asked, ('lang', language)])}"
 
 
 def present() -> state.State:

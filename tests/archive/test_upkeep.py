@@ -355,7 +355,7 @@ def test_an_older_database_put_back_between_the_slices_keeps_its_rows(data, monk
 
 def test_what_is_old_is_packed_and_reads_as_before(data):
     """Rollups of days past and cycles of weeks past go into blobs; graphs and gaps are the same."""
-    sparse(data, MIDNIGHT - 60 * DAY, NOW, every=900)
+    sparse(data, MIDNIGHT - 60 * DAY, NOW, every=1800)
     with database.writer(data) as db, database.transaction(db):
         while rollup.roll(db, 1, NOW):
             pass

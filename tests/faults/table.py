@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections import defaultdict
+from functools import cache
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TABLE = os.path.join(ROOT, "tests", "faults", "README.md")
@@ -12,6 +13,7 @@ ROW = re.compile(r"\| ([PDMCW]\d\d) \| (.+?) \| (.+?) \| (.+?) \|")
 ID = re.compile(r"(?<![a-z])([pdmcw]\d\d)(?=_)")
 
 
+@cache
 def tests_by_id() -> dict[str, set[str]]:
     """{"W01": {"tests/web/test_forms.py::test_w01_...", ...}}: every test function whose name begins with an id or several."""
     found: dict[str, set[str]] = defaultdict(set)

@@ -145,7 +145,7 @@ def told() -> dict[str, object]:
         "stories": open_stories,
         "closed": closed_stories,
         "span": lambda incident: sentences.span(incident, now, speak),
-        "alerts": alerts if in_force else alerts[:CLOSED],
+        "alerts": in_force if in_force or concerning else alerts[:CLOSED],
         "in_force": in_force,
         "concerning": concerning,
         "why": lambda kept: reason_text(kept.as_verdict(), words().language),

@@ -1,0 +1,75 @@
+"""A fleet in words: how each machine is, and what is odd about who it is. Pure."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from alerts.words import N_
+from archive.fleet import members
+from archive.fleet.members import Likeness, Member
+
+WORDS = {
+    "critical": N_("Critical"),
+    "warning": N_("Warning"),
+    "silent": N_("Silent"),
+    "new": N_("Not joined yet"),
+    "revoked": N_("Revoked"),
+    "retired": N_("Retired"),
+    "ok": N_("All is well"),
+}
+
+
+class Doubt(NamedTuple):
+    """What is odd about a machine: an English msgid for `values`."""
+
+    message: str
+    values: dict[str, object]
+
+
+def condition(member: Member, now: int) -> str:
+    """One word of WORDS. Silence comes before what it last said: old figures are never green."""
+    if member.retired_at is not None:
+        return "retired"
+    if member.revoked_at is not None:
+        return "revoked"
+    if member.joined_at is None:
+        return "new"
+    if members.is_silent(member, now):
+        return "silent"
+    return ("ok", "warning", "critical")[member.worst]
+
+
+def condition_words(word: str, gettext: Callable[[str], str]) -> str:
+    return gettext(WORDS[word])
+
+
+def doubts(member: Member, like: Likeness) -> list[Doubt]:
+    """Each has an outcome of its own, and what to do about it."""
+    found = []
+    if member.doubt == "two_boots":
+        found.append(
+            Doubt(
+                N_(
+                    "two machines send under this token (a clone?): type ./vigie fleet leave on the copy, then join it"
+                    " with a token of its own"
+                ),
+                {},
+            )
+        )
+    if like.clones:
+        found.append(
+            Doubt(
+                N_("has the machine-id of %(names)s (a clone?): make it a new one with systemd-machine-id-setup"),
+                {"names": ", ".join(like.clones)},
+            )
+        )
+    if like.namesakes:
+        found.append(Doubt(N_("calls itself like %(names)s"), {"names": ", ".join(like.namesakes)}))
+    if abs(member.skew) > members.SKEWED:
+        ahead = N_("its clock is %(seconds)s s ahead: cycles of more than an hour ahead are refused")
+        behind = N_("its clock is %(seconds)s s behind")
+        found.append(Doubt(ahead if member.skew > 0 else behind, {"seconds": abs(member.skew)}))
+    if member.refused:
+        found.append(
+            Doubt(N_("%(count)s cycles were refused: %(why)s"), {"count": member.refused, "why": member.refusal})
+        )
+    return found
