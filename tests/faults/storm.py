@@ -36,7 +36,7 @@ _PAGES = ("/", "/fragment", "/static/vigie.css", "/users", "/static/vigie.js", "
           "/static/vigie.css", "/graphs/cpu_busy_seconds_total.svg")  # fmt: skip
 PATHS = tuple(path for page in (*_MINUTE, *_PAGES) for path in ("/live.json", page))
 CONNECTIONS = 64
-OLD_DAYS = 400  # beyond the retention of 365
+OLD_DAYS = 500  # beyond the retention of 400
 
 
 class Storm(NamedTuple):
