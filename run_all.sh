@@ -250,7 +250,6 @@ probe() {
   trap 'failed $?' EXIT
   set +o noclobber
   shopt -u nullglob
-  umask 077
   PATH=$searched
   export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
   for name in "${shown[@]}"; do export "${name?}"; done

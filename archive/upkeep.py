@@ -15,6 +15,7 @@ from archive import (
     clock,
     database,
     dues,
+    engine,
     events,
     evidence,
     load,
@@ -29,6 +30,7 @@ from archive import (
     slices,
     timeline,
 )
+from archive.fleet import keeping
 
 DAY = 86_400
 PACK_AFTER = 2 * DAY  # samples younger than this stay as rows: the last hours of any time zone's yesterday
@@ -80,6 +82,8 @@ def _is_new_day(data: str, name: str, today: int) -> bool:
 
 
 def _checkpoint(data: str, errors: list[str]) -> None:
+    if engine.url_of(data):
+        return  # PostgreSQL makes its own
     with database.writer(data, 30.0) as db:
         db.execute("PRAGMA busy_timeout=500")  # a page being read is not waited for: the minute's path would wait too
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -91,6 +95,8 @@ def _checkpoint(data: str, errors: list[str]) -> None:
 
 def _back_up(config: settings.Settings, now: int, host: int, today: int, errors: list[str]) -> None:
     """Tried again an hour later when it fails."""
+    if engine.url_of(config.data):
+        return  # PostgreSQL's own tools (docs/fleet.md)
     try:
         made = backup.make(config.data, config.backup_dir, now)
     except (backup.BackupError, database.DatabaseError) as error:
@@ -164,6 +170,7 @@ def main() -> int:
         with database.reader(config.data) as db:
             wanted = "--now" in sys.argv[1:] or due(config.data, db, now)
         errors = run(config, now) if wanted else []
+        errors += keeping.run(config.data, now) if wanted else []
     except database.Busy:
         return 0
     except (settings.SettingsError, database.DatabaseError, OSError) as error:
