@@ -250,7 +250,6 @@ probe() {
   trap 'failed $?' EXIT
   set +o noclobber
   shopt -u nullglob
-  umask 077
   PATH=$searched
   export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
   for name in "${shown[@]}"; do export "${name?}"; done
@@ -260,6 +259,8 @@ probe() {
 
 probes_failed() { # <status>: the runner ends by itself, and with it this shell
   local status=0
+  # With room made the whole cycle is begun again, by this very process; the reserve is gone then, so once only.
+  if (($1 == 1)) && free_reserve; then exec "$root/run_all.sh"; fi
   (recorded "$1" "") || status=$?
   failed "$status"
 }
@@ -273,6 +274,14 @@ may_wait() { # status 0: nothing has changed that anybody would have to be told
     [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]
 }
 
+# A disk that is full takes not even the cycle's text: the reserve makes room for it, for the incident and for its mail.
+# Upkeep sets it aside again (archive/upkeep.py).
+free_reserve() {
+  local room
+  [[ -e $data/reserve ]] || return 1
+  room=$(stat -f -c '%a*%S' -- "$data") && ((room < 1048576)) && rm -f -- "$data/reserve"
+}
+
 cycle() {
   ping start
   trap 'failed $?' EXIT
@@ -283,6 +292,7 @@ cycle() {
     record "$python" -I -S alerts/cycle.py
     start_steps
   fi
+  [[ ! -e $data/fleet/joined ]] || detached fleet -m archive.fleet.send
   start_web
   ping good
 }

@@ -40,6 +40,7 @@ from archive import (
     pseudonyms,
     read,
     recipients,
+    reserve,
     rights,
     settings,
 )
@@ -188,14 +189,6 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _free_reserve(data: str) -> bool:
-    try:
-        os.unlink(os.path.join(data, database.RESERVE))
-    except OSError:
-        return False
-    return True
-
-
 def main() -> int:
     data = ""
     try:
@@ -204,7 +197,7 @@ def main() -> int:
         try:
             run(config, now)
         except (database.DatabaseError, sqlite3.Error, OSError) as error:
-            if not _is_full(error) or not _free_reserve(data):
+            if not _is_full(error) or not reserve.free(data):
                 raise
             run(config, now)
     except database.Busy:

@@ -61,8 +61,12 @@ class Loading:
         self.open_facts: dict[tuple[str, str], int] | None = None
         self.fact_owner: dict[str, str] = {}  # the probe that said this fact in this cycle
         self.reading = ""  # the probe whose section is being read
+        self.probes: list[tuple[object, ...]] = []
         self.refused = 0  # its samples that would make too many series
-        self.people = pseudonyms.of(db)
+        self.people = self.people_of()
+
+    def people_of(self) -> pseudonyms.Names | None:
+        return pseudonyms.of(self.db)
 
     def run(self) -> Loaded | None:
         """The rows of this cycle; None when it was loaded before."""
@@ -80,6 +84,7 @@ class Loading:
                     self.sample(parsed.metrics[sample.metric], sample, section.uptime)
                 facts += self.facts(section.probe, parsed)
             self.probe(section, parsed, reason)
+        self.db.executemany(_PROBE, self.probes)
         if self.lag is not None:
             self.add(_LAG, (), float(self.lag))
         partitions.have(self.db, self.cycle.at)
@@ -99,15 +104,8 @@ class Loading:
             ),
         )
         return Loaded(
-            self.host,
-            self.cycle.at,
-            self.cycle.boot,
-            self.cycle.uptime,
-            self.values,
-            facts,
-            len(self.rows),
-            failed,
-        )
+            self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.values, facts, len(self.rows), failed
+        )  # fmt: skip
 
     def free_second(self) -> bool:
         """False when this very cycle is archived already.
@@ -204,11 +202,7 @@ class Loading:
         state = "failed" if parsed is None else "unavailable" if parsed.unavailable else "ok"
         rejected = parsed.rejected + self.refused if parsed else 0
         if self.newest:
-            self.db.execute(
-                "INSERT INTO probe VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, name) DO UPDATE SET"
-                " every=CASE WHEN excluded.every = 0 THEN probe.every ELSE excluded.every END,"
-                " state=excluded.state, reason=excluded.reason, seconds=excluded.seconds, at=excluded.at,"
-                " ok_at=coalesce(excluded.ok_at, probe.ok_at), rejected=excluded.rejected",
+            self.probes.append(
                 (
                     self.host,
                     section.probe,
@@ -219,7 +213,7 @@ class Loading:
                     self.cycle.at,
                     self.cycle.at if parsed else None,
                     rejected,
-                ),
+                )
             )
         label = (("probe", section.probe),)
         self.add(_SUCCESS, label, 0.0 if parsed is None else 1.0)
@@ -319,6 +313,14 @@ class Loading:
                 (self.cycle.at, self.host, self.open_facts.pop((name, labels)), labels),
             )
         return sorted(said)
+
+
+_PROBE = (
+    "INSERT INTO probe VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, name) DO UPDATE SET"
+    " every=CASE WHEN excluded.every = 0 THEN probe.every ELSE excluded.every END,"
+    " state=excluded.state, reason=excluded.reason, seconds=excluded.seconds, at=excluded.at,"
+    " ok_at=coalesce(excluded.ok_at, probe.ok_at), rejected=excluded.rejected"
+)
 
 
 @lru_cache(4096)

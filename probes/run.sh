@@ -422,12 +422,12 @@ write_spool() {
   done
   temporary="$data/spool/.$cycle.$$.tmp"
   if ! { printf '%s' "$body" >"$temporary" && mapfile -t rows <"$temporary" &&
-    printf '# VIGIE lines=%d bytes=%d cycle=%s boot=%s uptime=%s\n' "${#rows[@]}" "${#body}" "$cycle" "$boot" "$uptime" >>"$temporary"; } 2>/dev/null ||
-    ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]]; then
+    printf '# VIGIE lines=%d bytes=%d cycle=%s boot=%s uptime=%s\n' "${#rows[@]}" "${#body}" "$cycle" "$boot" "$uptime" >>"$temporary" &&
+    sync -- "$temporary"; } 2>/dev/null || ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]]; then
     die "cannot write $target (disk full, or read-only?)"
   fi
-  temporary=$target # until it is on the disk
-  sync -- "$target" "$data/spool" || die "cannot write $target (disk full, or read-only?)"
+  temporary=$target # until its name is on the disk too
+  sync -- "$data/spool" || die "cannot write $target (disk full, or read-only?)"
   # shellcheck disable=SC2034 # for whoever sources this
   temporary='' spool=$target
 }
