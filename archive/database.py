@@ -130,13 +130,14 @@ def settle(data: str) -> None:
 def stamp(data: str) -> tuple[int, ...]:
     """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
     before the rows were read is never older than them."""
-    found = []
+    found: list[int] = []
     for suffix in ("", "-wal"):
         try:
             seen = os.stat(os.path.join(data, NAME + suffix))
-            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
         except FileNotFoundError:
-            found.append(0)
+            continue
+        if seen.st_size:  # a reader makes an empty -wal: nothing was written
+            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
     return tuple(found)
 
 
