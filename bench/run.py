@@ -1,17 +1,19 @@
 """The benchmark: builds a year, measures, writes bench/RESULTS.md and the pictures beside it.
 
-    bench/run.sh [--short] [--days 365] [--years 10] [--data FOLDER] [--disk-load] [--out FOLDER]
+    bench/run.sh [--short] [--cycle] [--days 365] [--years 10] [--data FOLDER] [--disk-load] [--out FOLDER]
 
 --short: a few days and no file written; the status is 1 when a count, or a ratio to a floor of the same run, is beyond its
 bound. --data: a folder that was built before is used again, an empty one is filled and stays.
 --disk-load: everything once more while another process writes and syncs, 300 s at least; told beside.
 --years: the year's past so many times over, in a copy: the same pages, the same cycle, the same upkeep; told beside one year.
+--cycle: only the minute's path, put in the RESULTS.md that is there; with --disk-load, only under that load.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,31 +30,39 @@ SHORT_DAYS, SHORT_MINUTES = 20, 40
 LOADED_FOR, LOADED_READERS = 300, 60  # seconds
 
 
-def cycle(short: bool) -> list[Section]:
+CYCLE = "What a cycle costs"
+CYCLE_LOADED = "A cycle while another process saturates the disk"
+HEADS = {
+    CYCLE: "The whole of run_all.sh, every shipped probe, at one cycle a minute (bench/cycle.py).",
+    CYCLE_LOADED: "4 MB written and synced, again and again, all the while.",
+}
+
+
+def cycle(*options: str, title: str = CYCLE) -> Section:
     """bench/cycle.py measures the minute's path; it tells its figures as JSON."""
-    path = os.path.join(ROOT, "bench", "cycle.py")
-    if not os.path.exists(path):
-        return []
-    asked = [sys.executable, "-m", "bench.cycle", "--json", *(["--short"] if short else [])]
-    done = subprocess.run(asked, cwd=ROOT, check=False, capture_output=True, text=True)
+    asked = [sys.executable, "-m", "bench.cycle", "--json", *options]
+    done = subprocess.run(asked, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     try:
-        told = json.loads(done.stdout)
-        rows = told if isinstance(told, list) else told.get("figures", [])
-        figures = [
-            Figure(
-                str(row["name"]),
-                float(row["value"]),
-                str(row.get("unit", "")),
-                row.get("bound"),
-                None,
-                str(row.get("note", "")),
-                bool(row.get("judged")),
-            )
-            for row in rows
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [Section("What a cycle costs", f"bench/cycle.py gave no figures: {error}: {done.stderr[-300:]}", [])]
-    return [Section("What a cycle costs", "", figures)]
+        figures = [Figure(**row) for row in json.loads(done.stdout)]
+    except (ValueError, TypeError) as error:
+        raise SystemExit(f"bench/cycle.py gave no figures: {error}") from error
+    return Section(title, HEADS[title], figures)
+
+
+def put_in(path: str, sections: list[Section], where: list[tuple[str, str]]) -> None:
+    """Sections of RESULTS.md measured anew; the others stay as they are. A new one stands before all others."""
+    with open(path, encoding="utf-8") as file:
+        head, *old = file.read().split("\n## ")
+    kept = {part.partition("\n")[0]: part for part in old}
+    for section in reversed(sections):
+        words = f"{section.words} Measured apart: {'; '.join(f'{name} {value}' for name, value in where[-2:])}."
+        part = f"{section.title}\n\n{words}\n\n{table(section.figures)}\n"
+        kept = {**kept, section.title: part} if section.title in kept else {section.title: part, **kept}
+    rows = [row for row in "\n## ".join([head, *kept.values()]).split("\n") if row.startswith("| ")]
+    yes, no = (sum(f"| {word} |" in row for row in rows) for word in ("yes", "**no**"))
+    head = re.sub(r"\d+ of \d+ bounds are kept", f"{yes} of {yes + no} bounds are kept", head)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n## ".join([head, *kept.values()]))
 
 
 @contextlib.contextmanager
@@ -97,6 +107,7 @@ def saturated(data: str, scratch: str, days: int, out: str, short: bool) -> tupl
     with disk_load(scratch) as written_so_far:
         began = time.monotonic()
         found = measured(data, scratch, days, out, short=short, seconds=readers)[1:]
+        found.append(cycle("--minutes", "30", "--no-growth"))
         while time.monotonic() - began < least:  # each page and graph once more
             found = worst(found, [looking.reading(data), looking.drawing(data, out), looking.looking(data)])
         took, megabytes = time.monotonic() - began, written_so_far() / 1e6
@@ -158,6 +169,21 @@ def verdict(sections: Iterable[Section]) -> list[Figure]:
     return [one for section in sections for one in section.figures if one.judged and one.kept is False]
 
 
+def only_the_cycle(out: str, *, short: bool, loaded: bool) -> int:
+    with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
+        where = machine(scratch)
+        if loaded:
+            with disk_load(scratch):
+                section = cycle("--minutes", "30", "--no-growth", title=CYCLE_LOADED)
+        else:
+            section = cycle(*(["--short"] if short else []))
+    if short:
+        print(table(section.figures))
+        return 1 if any(one.judged and one.kept is False for one in section.figures) else 0
+    put_in(os.path.join(out, "RESULTS.md"), [section], where)
+    return 0
+
+
 def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="under a minute; judges only what no machine changes")
@@ -166,8 +192,13 @@ def main(arguments: Iterable[str]) -> int:
     parser.add_argument("--years", type=int, default=1)
     parser.add_argument("--disk-load", action="store_true")
     parser.add_argument("--seconds", type=int, default=0, help="of sixty readers")
+    parser.add_argument(
+        "--cycle", action="store_true", help="only what a cycle costs; put in the RESULTS.md that is there"
+    )
     parser.add_argument("--out", default=os.path.join(ROOT, "bench"))
     asked = parser.parse_args(list(arguments))
+    if asked.cycle:
+        return only_the_cycle(asked.out, short=asked.short, loaded=asked.disk_load)
     days = asked.days or (SHORT_DAYS if asked.short else 365)
     seconds = asked.seconds or (5 if asked.short else 60)
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
@@ -188,7 +219,7 @@ def main(arguments: Iterable[str]) -> int:
         kept = keeping.section(data, days, whole=days >= 365)  # before the long lists come in
         looking.fill_lists(data)
         sections = [
-            *cycle(asked.short),
+            cycle(*(["--short"] if asked.short else [])),
             kept,
             *measured(data, scratch, days, out, short=asked.short, seconds=seconds)[1:],
         ]
