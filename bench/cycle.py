@@ -58,7 +58,7 @@ status = alerts.cycle.main()
 with open("/proc/self/status") as file:
     peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
 ours = sum(name.partition(".")[0] in ("archive", "alerts") for name in sys.modules)
-print(status, peak, len(sys.modules), ours, len(statements))
+print(status, peak, len(sys.modules), ours, len(statements), statements.count("COMMIT"))
 """
 
 
@@ -242,7 +242,7 @@ def minute_step(vigie: Vigie) -> dict[str, int]:
         [PYTHON, "-I", "-S", "-c", STEP, str(vigie.root)], env=env, check=True, capture_output=True, text=True
     )
     vigie.minute += 1
-    status, peak, modules, ours, statements = map(int, done.stdout.split())
+    status, peak, modules, ours, statements, _ = map(int, done.stdout.split())
     if status or vigie.waits():
         raise SystemExit(f"bench: the minute's step failed: {done.stderr}")
     return {"peak": peak, "modules": modules, "ours": ours, "statements": statements}
