@@ -203,6 +203,8 @@ def give_back(db: sqlite3.Connection) -> bool:
 
     What the next days' rows will fill again stays in the file.
     """
+    if not isinstance(db, sqlite3.Connection):
+        return False
     free = int(db.execute("PRAGMA freelist_count").fetchone()[0]) - KEPT_PAGES
     if free <= 0:
         return False

@@ -5,6 +5,8 @@ A view, no record: renamed, so that nobody reads half a text; not synced; writte
 
 import os
 
+from archive import rights
+
 LONGEST = 1 << 20
 
 
@@ -14,7 +16,7 @@ def show(data: str, texts: dict[str, bytes]) -> None:
     if os.path.islink(folder):
         return
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
         for probe, text in texts.items():
             path = os.path.join(folder, f"{probe}.prom")
             if _read(path) != text:
@@ -36,7 +38,7 @@ def _write(path: str, text: bytes) -> None:
     aside = f"{path}.new"
     if os.path.lexists(aside):
         os.unlink(aside)
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(aside))
     with open(fd, "wb") as file:
         file.write(text)
     os.rename(aside, path)

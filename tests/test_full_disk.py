@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import database
+from archive import database, reserve
 from tests.alerts.smtp_server import server
 from tests.small import Small, wait_for
 
@@ -83,5 +83,5 @@ def test_m22_the_reserve_makes_room_for_the_incident_and_its_mail_and_is_made_ag
         assert "ne peut plus écrire" not in subject
         # Room again: the next upkeep sets the reserve aside anew. (32 MB are fewer than it asks for, so it is asked for less.)
         (small.data / "filler").unlink()
-        database.make_reserve(str(small.data))
+        reserve.make_reserve(str(small.data))
         assert (small.data / "reserve").stat().st_size == 8 << 20

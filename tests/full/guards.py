@@ -65,7 +65,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "M22": Guard(
         "the reserve is freed for the cycle's text", "tests/test_full_disk.py -k m22_the_reserve",
-        "run_all.sh", "if ((status == 1)) && free_reserve; then", "if ((status == 1)) && false; then",
+        "run_all.sh", "if (($1 == 1)) && free_reserve; then", "if (($1 == 1)) && false; then",
     ),
     "P01": Guard(
         "a text is synced before it has its name", "tests/faults/test_power.py -k p01",
