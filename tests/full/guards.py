@@ -81,7 +81,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "P15": Guard(
         "the lock is the kernel's, and goes with its holder", "tests/archive/test_database.py -k p15",
-        "archive/database.py", "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "archive/lock.py", "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "            if os.fstat(fd).st_size:\n                raise BlockingIOError\n            os.write(fd, b'1')\n",
     ),
     "P19": Guard(
