@@ -369,7 +369,9 @@ def test_the_privacy_command_tells_and_sets(data: str) -> None:
 
 
 @pytest.mark.parametrize("command", [("privacy",), ("doctor",)])
-def test_a_switch_of_the_mode_says_before_it_is_done_what_it_does_to_what_is_kept(data: str, command: tuple[str]) -> None:
+def test_a_switch_of_the_mode_says_before_it_is_done_what_it_does_to_what_is_kept(
+    data: str, command: tuple[str]
+) -> None:
     lived(data)
     off = vigie(data, *command, VIGIE_USERS="off").stdout
     assert "removes for good what is kept of" in off
