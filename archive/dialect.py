@@ -14,11 +14,13 @@ INSERT_PART = 500  # rows of one INSERT
 
 class Statement(NamedTuple):
     """A statement for psycopg. `numbered`: its arguments are called p1, p2...; `values`: where the one VALUES list stands
-    that may be repeated for many rows, as (start, end) of the bracket in `text`; None without one."""
+    that may be repeated for many rows, as (start, end) of the bracket in `text`; None without one. `updates`: it may change
+    a row that is there, of which so many first columns are the key; 0 when it changes none."""
 
     text: str
     numbered: bool
     values: tuple[int, int] | None
+    updates: int
 
 
 class Unportable(Exception):
@@ -44,6 +46,7 @@ _OTHERWISE = {
         " ORDER BY series, at DESC"
     ),
 }
+_KEY = re.compile(r"ON CONFLICT \(([\w, ]+)\)\s+DO UPDATE")
 _VALUES = re.compile(r"\bVALUES\s*(\([^()]*\))")
 
 
@@ -68,7 +71,8 @@ def statement(sql: str) -> Statement:
         parts.append(_NAMED.sub(r"%(\1)s", text))
     text = "".join(parts).strip()
     values = _VALUES.search(text) if text[:6].upper() == "INSERT" and "RETURNING" not in text else None
-    return Statement(text, numbered, values.span(1) if values else None)
+    key = _KEY.search(text)
+    return Statement(text, numbered, values.span(1) if values else None, key[1].count(",") + 1 if key else 0)
 
 
 _TYPES = (

@@ -6,6 +6,7 @@ and came back leaves rows in the future, and they must not be taken for the pres
 
 import json
 import sqlite3
+from functools import lru_cache
 from typing import NamedTuple
 
 from archive import events, partitions, past, pseudonyms, spool, text, units
@@ -41,15 +42,18 @@ class Known(NamedTuple):
 class Loading:
     """One cycle on its way into the database, within the caller's transaction.
 
-    `now` is when it is archived; None when that is not known any more (a rebuild): then there is no lag.
+    `now` is when it is archived; None when that is not known any more (a rebuild): then there is no lag. `before`: the
+    cycle loaded just before within the same transaction, whose metrics and series need not be read again.
     """
 
-    def __init__(self, db: sqlite3.Connection, host: int, cycle: spool.Cycle, now: int | None) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, host: int, cycle: spool.Cycle, now: int | None, before: "Loading | None" = None
+    ) -> None:
         self.db, self.host, self.cycle = db, host, cycle
         self.lag = None if now is None else max(0, now - cycle.at)
         self.newest = True  # no later cycle of this machine is archived yet
-        self.metrics: dict[str, Known] = {}
-        self.series: dict[tuple[int, str], int] = {}
+        self.metrics: dict[str, Known] = before.metrics if before else {}
+        self.series: dict[tuple[int, str], int] = before.series if before else {}
         self.raw: dict[str, tuple[float, float]] = {}
         self.fresh: dict[str, tuple[float, float]] = {}  # counters seen now
         self.values: dict[tuple[str, str], float] = {}
@@ -57,8 +61,12 @@ class Loading:
         self.open_facts: dict[tuple[str, str], int] | None = None
         self.fact_owner: dict[str, str] = {}  # the probe that said this fact in this cycle
         self.reading = ""  # the probe whose section is being read
+        self.probes: list[tuple[object, ...]] = []
         self.refused = 0  # its samples that would make too many series
-        self.people = pseudonyms.of(db)
+        self.people = self.people_of()
+
+    def people_of(self) -> pseudonyms.Names | None:
+        return pseudonyms.of(self.db)
 
     def run(self) -> Loaded | None:
         """The rows of this cycle; None when it was loaded before."""
@@ -76,6 +84,7 @@ class Loading:
                     self.sample(parsed.metrics[sample.metric], sample, section.uptime)
                 facts += self.facts(section.probe, parsed)
             self.probe(section, parsed, reason)
+        self.db.executemany(_PROBE, self.probes)
         if self.lag is not None:
             self.add(_LAG, (), float(self.lag))
         partitions.have(self.db, self.cycle.at)
@@ -83,27 +92,12 @@ class Loading:
         self.remember()
         self.db.execute(
             "INSERT INTO cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.host,
-                self.cycle.at,
-                self.cycle.boot,
-                self.cycle.uptime,
-                self.lag or 0,
-                len(self.cycle.sections),
-                len(failed),
-                len(self.rows),
-            ),
-        )
+            (self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.lag or 0, len(self.cycle.sections), len(failed),
+             len(self.rows)),
+        )  # fmt: skip
         return Loaded(
-            self.host,
-            self.cycle.at,
-            self.cycle.boot,
-            self.cycle.uptime,
-            self.values,
-            facts,
-            len(self.rows),
-            failed,
-        )
+            self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.values, facts, len(self.rows), failed
+        )  # fmt: skip
 
     def free_second(self) -> bool:
         """False when this very cycle is archived already.
@@ -122,8 +116,9 @@ class Loading:
 
     def recall(self) -> None:
         """What the database already knows: metrics, series, and the counters of this boot."""
-        self.recall_metrics()
-        self.recall_series()
+        if not self.metrics:
+            self.recall_metrics()
+            self.recall_series()
         self.recall_counters()
 
     def recall_metrics(self) -> None:
@@ -199,11 +194,7 @@ class Loading:
         state = "failed" if parsed is None else "unavailable" if parsed.unavailable else "ok"
         rejected = parsed.rejected + self.refused if parsed else 0
         if self.newest:
-            self.db.execute(
-                "INSERT INTO probe VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, name) DO UPDATE SET"
-                " every=CASE WHEN excluded.every = 0 THEN probe.every ELSE excluded.every END,"
-                " state=excluded.state, reason=excluded.reason, seconds=excluded.seconds, at=excluded.at,"
-                " ok_at=coalesce(excluded.ok_at, probe.ok_at), rejected=excluded.rejected",
+            self.probes.append(
                 (
                     self.host,
                     section.probe,
@@ -214,7 +205,7 @@ class Loading:
                     self.cycle.at,
                     self.cycle.at if parsed else None,
                     rejected,
-                ),
+                )
             )
         label = (("probe", section.probe),)
         self.add(_SUCCESS, label, 0.0 if parsed is None else 1.0)
@@ -316,10 +307,20 @@ class Loading:
         return sorted(said)
 
 
+_PROBE = (
+    "INSERT INTO probe VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host, name) DO UPDATE SET"
+    " every=CASE WHEN excluded.every = 0 THEN probe.every ELSE excluded.every END,"
+    " state=excluded.state, reason=excluded.reason, seconds=excluded.seconds, at=excluded.at,"
+    " ok_at=coalesce(excluded.ok_at, probe.ok_at), rejected=excluded.rejected"
+)
+
+
+@lru_cache(4096)
 def _shipped(metric: text.Metric) -> str:
     return json.dumps(metric.shipped._asdict()) if metric.shipped else ""
 
 
+@lru_cache(4096)
 def labels_json(labels: Labels) -> str:
     """Labels as the database holds them: a JSON object, keys sorted, no spaces."""
     return json.dumps(dict(labels), sort_keys=True, separators=(",", ":"), ensure_ascii=False) if labels else "{}"

@@ -2,7 +2,10 @@
 
 import sqlite3
 import time
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from archive import postgresql
 
 DAY = 86_400
 _known: set[tuple[str, int]] = set()
@@ -19,15 +22,15 @@ def have(db: sqlite3.Connection, at: int) -> None:
     """
     if isinstance(db, sqlite3.Connection):
         return
-    from archive import postgresql
-
-    connection = cast(postgresql.Connection, db)
+    connection = cast("postgresql.Connection", db)
     day = at - at % DAY
     key = (connection.url, day)
     if key in _known:
         return
     if not exists(db, day):
-        db.execute("SELECT pg_advisory_xact_lock(?, ?)", (postgresql.LOCK_CLASS, postgresql.SCHEMA))
+        from archive.postgresql import LOCK_CLASS, SCHEMA
+
+        db.execute("SELECT pg_advisory_xact_lock(?, ?)", (LOCK_CLASS, SCHEMA))
         if not exists(db, day):
             table = name_of(day)
             connection.script(
@@ -61,3 +64,19 @@ def drop(db: sqlite3.Connection, day: int) -> None:
 def forget() -> None:
     """Ask again which days there are."""
     _known.clear()
+
+
+def hold(db: sqlite3.Connection, day: int) -> None:
+    """Nobody else reads or writes this day until the transaction ends."""
+    cast("postgresql.Connection", db).script(f"LOCK TABLE {name_of(day)} IN ACCESS EXCLUSIVE MODE")
+
+
+def hosts(db: sqlite3.Connection, day: int) -> list[int]:
+    """Whose samples are in a day: a look into the index for each, however many samples there are."""
+    table = name_of(day)
+    rows = db.execute(
+        f"WITH RECURSIVE found(host) AS (SELECT min(host) FROM {table} UNION ALL"
+        f" SELECT (SELECT min(host) FROM {table} s WHERE s.host > found.host) FROM found WHERE found.host IS NOT NULL)"
+        " SELECT host FROM found WHERE host IS NOT NULL"
+    )
+    return [host for (host,) in rows]

@@ -88,7 +88,9 @@ class Connection:
         mogrify = cursor.mogrify
         for first in range(0, len(kept), dialect.INSERT_PART):
             part = kept[first : first + dialect.INSERT_PART]
-            if statement.values and "DO UPDATE" not in statement.text:
+            # PostgreSQL does not change one row twice in one statement.
+            once = not statement.updates or len({tuple(row[: statement.updates]) for row in part}) == len(part)
+            if statement.values and once:
                 start, end = statement.values
                 one = statement.text[start:end]
                 whole = statement.text[:start] + ",".join(mogrify(one, row) for row in part)

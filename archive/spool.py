@@ -90,24 +90,18 @@ def parse(raw: bytes) -> Cycle:
 
 
 def _sections(body: bytes, uptime: float) -> list[Section]:
+    if body and not body.startswith(_START):
+        raise SpoolError("text before the first section")
     found: list[Section] = []
-    head: re.Match[str] | None = None
-    start = position = 0
+    position = 0
     while position < len(body):
         end = body.index(b"\n", position) + 1
-        if body.startswith(_START, position):
-            if head:
-                found.append(_section(head, body[start:position], uptime))
-            line = body[position : end - 1].decode("utf-8", "replace")
-            head = _HEAD.fullmatch(line)
-            if not head:
-                raise SpoolError(f"not a section's head: {line[:100]!r}")
-            start = end
-        elif head is None:
-            raise SpoolError("text before the first section")
-        position = end
-    if head:
-        found.append(_section(head, body[start:], uptime))
+        line = body[position : end - 1].decode("utf-8", "replace")
+        head = _HEAD.fullmatch(line)
+        if not head:
+            raise SpoolError(f"not a section's head: {line[:100]!r}")
+        position = body.find(b"\n" + _START, end - 1) + 1 or len(body)
+        found.append(_section(head, body[end:position], uptime))
     return found
 
 

@@ -15,24 +15,28 @@ from archive import (
     clock,
     database,
     dues,
+    engine,
     events,
     evidence,
     load,
     outbox,
+    people,
     privacy,
     purge,
     read,
+    reserve,
     rollup,
     settings,
     slices,
     timeline,
 )
+from archive.fleet import keeping
 
 DAY = 86_400
 PACK_AFTER = 2 * DAY  # samples younger than this stay as rows: the last hours of any time zone's yesterday
 BACKUP_AT = 2 * 3600 + 1800  # seconds after 00:00 UTC
 WAL_LIMIT = 64 << 20  # bytes: more than this after a checkpoint, and a reader has been open for days
-RESERVE_ROOM = 8 * database.RESERVE_BYTES  # the reserve is set aside again when there is so much room
+RESERVE_ROOM = 8 * reserve.RESERVE_BYTES  # the reserve is set aside again when there is so much room
 
 
 def due(data: str, db: sqlite3.Connection, now: int) -> bool:
@@ -52,7 +56,7 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
         timeline.update(db, host, config.root, config.timezone, now)
     _checkpoint(data, errors)
     if shutil.disk_usage(data).free > RESERVE_ROOM:
-        database.make_reserve(data)
+        reserve.make_reserve(data)
     today = (now - BACKUP_AT) // DAY
     if _is_new_day(data, "backup_day", today):
         _back_up(config, now, host, today, errors)
@@ -61,7 +65,8 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
         slices.pack_old(data, host, (now - PACK_AFTER) // DAY * DAY, now)
         _purge(data, now, host)
         errors += privacy.upkeep(data, config.backup_dir, now, host)
-        purge.journal(data, now)
+        with database.reader(data) as db:
+            purge.journal(data, now, min(purge.JOURNAL_DAYS, people.days(db)))  # its texts name people
         _quick_check(data, now, errors)
         with database.writer(data, 30.0) as db:
             _remember(db, "upkeep_day", today, now)
@@ -77,6 +82,8 @@ def _is_new_day(data: str, name: str, today: int) -> bool:
 
 
 def _checkpoint(data: str, errors: list[str]) -> None:
+    if engine.url_of(data):
+        return  # PostgreSQL makes its own
     with database.writer(data, 30.0) as db:
         db.execute("PRAGMA busy_timeout=500")  # a page being read is not waited for: the minute's path would wait too
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -88,6 +95,8 @@ def _checkpoint(data: str, errors: list[str]) -> None:
 
 def _back_up(config: settings.Settings, now: int, host: int, today: int, errors: list[str]) -> None:
     """Tried again an hour later when it fails."""
+    if engine.url_of(config.data):
+        return  # PostgreSQL's own tools (docs/fleet.md)
     try:
         made = backup.make(config.data, config.backup_dir, now)
     except (backup.BackupError, database.DatabaseError) as error:
@@ -161,6 +170,7 @@ def main() -> int:
         with database.reader(config.data) as db:
             wanted = "--now" in sys.argv[1:] or due(config.data, db, now)
         errors = run(config, now) if wanted else []
+        errors += keeping.run(config.data, now) if wanted else []
     except database.Busy:
         return 0
     except (settings.SettingsError, database.DatabaseError, OSError) as error:

@@ -14,7 +14,7 @@ from alerts.words import N_, Words
 from archive import backup, database, events, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
-from web import readings
+from web import locks, readings
 
 # The WAL-reset bug: in 3.7.0 to 3.51.2, mended in 3.51.3 and the backports 3.50.7 and 3.44.6.
 WAL_BUG_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -60,6 +60,18 @@ def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", _("%(room)s are free for Vigie's own data", room=room), "")
+
+
+def _locks(config: Settings, words: Words, now: int) -> Iterator[Finding]:
+    del now
+    _ = words.gettext
+    found = locks.look(config.data)
+    for path in found.open:
+        yield Finding("mend", _("others may open the lock %(path)s", path=path), f"chmod o= {_quoted(path)}")
+    for path in found.held:
+        yield Finding("mend", _("the lock %(path)s is held for very long", path=path), f"fuser -v {_quoted(path)}")
+    if not found.open and not found.held:
+        yield Finding("ok", _("no step holds its lock for too long"), "")
 
 
 def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
@@ -135,8 +147,17 @@ def _freshness(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             ),
             "./vigie rebuild",
         )
-    if len(waiting) > 5:
-        yield Finding("mend", _("%(count)d texts wait in the spool", count=len(waiting)), "./run_all.sh --flush")
+    oldest = min((int(name[:-5]) for name in waiting if name[:-5].isdigit()), default=now)
+    if len(waiting) > 5 or now - oldest > 900:
+        yield Finding(
+            "mend",
+            _(
+                "%(count)d texts wait in the spool, the oldest for %(span)s",
+                count=len(waiting),
+                span=words.duration(max(0, now - oldest)),
+            ),
+            "./run_all.sh --flush",
+        )
     kept = os.path.join(config.data, "quarantine")
     refused = [name for name in (os.listdir(kept) if os.path.isdir(kept) else []) if name.endswith(".reason")]
     if refused:
@@ -367,6 +388,7 @@ def _privacy(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     _folder,
+    _locks,
     _database,
     _freshness,
     _probes,

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from flask import Flask, g, request, url_for
 
 from alerts.words import N_
-from archive import database, read
+from archive import database
 from web import access, logins, state, store
 from web.access import Who
 from web.words import LANGUAGES, _, _n, words
@@ -65,7 +65,7 @@ def shell() -> Shell:
             found = logins.current()
             person = found.person if found else ""
             if access.allowed(Who.READING):
-                host = read.host(store.db(), store.host_id()).name
+                host = _rows().host
                 told = present()
         except (database.DatabaseError, OSError):
             pass
@@ -81,8 +81,13 @@ def _in(language: str) -> str:
 def present() -> state.State:
     """The machine's state, once a request."""
     if "state" not in g:
-        g.state = state.now_of(store.db(), store.host_id(), store.now())
+        g.state = state.of_rows(_rows(), store.now())
     return cast(state.State, g.state)
+
+
+def _rows() -> state.Rows:
+    """A page that shows what is kept, and no more, does not even open the database."""
+    return store.kept("state", lambda: state.rows(store.db(), store.host_id()))
 
 
 def _favicon(told: state.State | None) -> str:

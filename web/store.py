@@ -6,13 +6,14 @@ A page is one consistent picture: the connection's one read transaction begins a
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import cast
+from typing import TypeVar, cast
 
 from flask import Flask, current_app, g
 
 from archive import database
 from archive.settings import Settings
 
+Kept = TypeVar("Kept")
 HOST = 1  # this machine; a centre of several will read it from the path
 
 
@@ -31,10 +32,30 @@ def now() -> int:
 def db() -> sqlite3.Connection:
     """The request's read-only connection. Raises archive.database.DatabaseError when there is nothing to read."""
     if "db" not in g:
+        stamp()  # what is kept of these rows is kept under a time before them
         stack = ExitStack()
         g.db = stack.enter_context(database.reader(settings().data))
         g.db_stack = stack
     return cast(sqlite3.Connection, g.db)
+
+
+def stamp() -> tuple[int, ...]:
+    """What any writing of the database changes, the same throughout one request. Texts that wait are archived first."""
+    if "stamp" not in g:
+        database.settle(settings().data)
+        g.stamp = database.stamp(settings().data)
+    return cast(tuple[int, ...], g.stamp)
+
+
+def kept(name: str, make: Callable[[], Kept]) -> Kept:
+    """What `make` reads from the rows, for every reader the same, until a row is written. Nothing of a person, a language
+    or a moment may be in it."""
+    known: dict[str, tuple[object, object]] = current_app.extensions.setdefault("rows", {})
+    here = stamp()
+    found = known.get(name)
+    if found is None or found[0] != here:
+        found = known[name] = (here, make())
+    return cast(Kept, found[1])
 
 
 def host_id() -> int:
@@ -54,6 +75,7 @@ def close(_error: BaseException | None = None) -> None:
     """End the request's reading."""
     stack = g.pop("db_stack", None)
     g.pop("db", None)
+    g.pop("stamp", None)
     if stack is not None:
         stack.close()
 

@@ -143,6 +143,11 @@ def every(db: sqlite3.Connection) -> list[Member]:
     return [Member(*row) for row in db.execute(f"SELECT {_COLUMNS} FROM member ORDER BY name")]
 
 
+def hosts(db: sqlite3.Connection) -> list[int]:
+    """The numbers of all machines that ever sent."""
+    return [row[0] for row in db.execute("SELECT host FROM member WHERE cycle_at IS NOT NULL ORDER BY host")]
+
+
 def revoke(db: sqlite3.Connection, name: str, now: int) -> None:
     """Its token opens nothing from now on; what it sent stays. Raises MemberError."""
     _known(db, name)

@@ -42,6 +42,9 @@ class Answer(NamedTuple):
 class Taking(Loading):
     """One cycle of another machine. Its metrics are shared with all others: the first words about one stay."""
 
+    def people_of(self) -> None:
+        return None  # a machine takes names out before it sends
+
     def recall(self) -> None:
         url = getattr(self.db, "url", "")
         if not url:

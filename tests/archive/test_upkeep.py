@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from archive import backup, database, dues, pack, read, rollup, settings, slices, upkeep
+from archive import backup, database, dues, pack, read, reserve, rollup, settings, slices, upkeep
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
@@ -129,12 +129,12 @@ def test_a_day_with_a_text_that_came_late_is_rolled_up_again_before_it_is_packed
         assert db.execute("SELECT count(*) FROM packed").fetchone()[0] > 0
 
 
-def test_the_reserve_comes_back_when_there_is_room(data):
-    os.unlink(os.path.join(data, database.RESERVE))
+def test_m22_the_reserve_comes_back_when_there_is_room(data):
+    os.unlink(os.path.join(data, reserve.RESERVE))
     cycles.archive(data, NOW, LINE)
     upkeep.run(config(data), NOW)
 
-    assert os.path.getsize(os.path.join(data, database.RESERVE)) == database.RESERVE_BYTES
+    assert os.path.getsize(os.path.join(data, reserve.RESERVE)) == reserve.RESERVE_BYTES
 
 
 def test_damage_is_said_with_the_way_out(data):

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from email import message_from_bytes
 from typing import Any, NamedTuple
 
-from archive import backup, database, purge, settings, upkeep
+from archive import backup, database, purge, reserve, settings, upkeep
 from tests import cycles
 from tests.conftest import make_data
 from tests.cycles import ROOT, machine
@@ -79,7 +79,7 @@ def make_base(folder: str) -> None:
             f"VIGIE_LANGUAGE=en\nVIGIE_MAIL_TO={TO}\nVIGIE_CERTFR_URL=http://127.0.0.1:9\nVIGIE_TIMEZONE=Europe/Paris\n"
             f"VIGIE_PING_URL=http://127.0.0.1:9/{invariants.SECRET}\nVIGIE_HOST_NAME=srv\nVIGIE_WEB=0\n"
         )
-    os.unlink(os.path.join(data, database.RESERVE))  # 8 MB a copy: made again, with holes, where it is wanted
+    os.unlink(os.path.join(data, reserve.RESERVE))  # 8 MB a copy: made again, with holes, where it is wanted
     os.chmod(os.path.join(data, "settings.env"), 0o600)
 
 
@@ -101,8 +101,8 @@ def copy(base: str, data: str) -> None:
     """A fresh copy, with a reserve of holes: what is in it does not matter, that it can be freed does."""
     shutil.rmtree(data, ignore_errors=True)
     shutil.copytree(base, data, symlinks=True)
-    with open(os.path.join(data, database.RESERVE), "wb") as file:
-        file.truncate(database.RESERVE_BYTES)
+    with open(os.path.join(data, reserve.RESERVE), "wb") as file:
+        file.truncate(reserve.RESERVE_BYTES)
 
 
 def run(argv: list[str], environ: Mapping[str, str], timeout: float = 120.0) -> Outcome:
@@ -504,7 +504,7 @@ class Mail(Forked):
         if not os.path.exists(judged):
             aside = f"{judged}.{os.getpid()}"
             copy(self.base, aside)
-            os.unlink(os.path.join(aside, database.RESERVE))
+            os.unlink(os.path.join(aside, reserve.RESERVE))
             judge(aside, AT)
             try:
                 os.rename(aside, judged)
