@@ -12,8 +12,9 @@ from flask import Flask, current_app, g
 
 from archive import database
 from archive.settings import Settings
+from web import machines
 
-HOST = 1  # this machine; a centre of several will read it from the path
+HOST = 1  # this machine
 
 
 def settings() -> Settings:
@@ -38,8 +39,8 @@ def db() -> sqlite3.Connection:
 
 
 def host_id() -> int:
-    """The host whose rows the pages show."""
-    return HOST
+    """The host whose rows the pages show: this machine, or the one whose name leads the address (web/machines.py)."""
+    return machines.host_id() or HOST
 
 
 @contextmanager

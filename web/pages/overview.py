@@ -11,7 +11,7 @@ from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
 from archive.incidents import Incident
-from web import live, logins, people, sentences, store, usage, works
+from web import live, logins, machines, people, sentences, store, usage, works
 from web.cards import Reading
 from web.pages import security
 from web.sentences import Story
@@ -46,7 +46,9 @@ class Parts(NamedTuple):
 @bp.route("/")
 def page() -> str:
     """The whole page, with the figures of this second."""
-    return render_template("overview.html", now_figures=figures_now(), parts=parts())
+    # Of this very second only this machine knows.
+    now_figures = None if machines.name() else figures_now()
+    return render_template("overview.html", now_figures=now_figures, parts=parts())
 
 
 @bp.route("/fragment")
@@ -62,7 +64,9 @@ def fragment() -> Response:
 def parts() -> Parts:
     """Rendered once for all readers of a language, until a row or the minute changes."""
     # The files are looked at before they are read: what is written meanwhile is seen by the next one.
-    key = (_written(store.settings().data), store.now() // 60, present().fresh)
+    # On PostgreSQL no file tells: the last cycle and what is open do.
+    seen = (present().last_at, tuple((one.id, one.level, one.state) for one in present().open))
+    key = (_written(store.settings().data), store.now() // 60, present().fresh, seen)
     who = (words().language, logins.is_administrator(), request.script_root)
     kept: dict[object, tuple[object, Parts]] = current_app.extensions.setdefault("overview", {})
     known = kept.get(who)
