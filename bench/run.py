@@ -26,7 +26,7 @@ from archive.settings import ROOT
 from bench import build, decade, keeping, looking
 from bench.figures import Figure, Section, machine, number, say, table
 
-SHORT_DAYS, SHORT_MINUTES = 20, 40
+SHORT_DAYS, SHORT_RAW, SHORT_MINUTES = 20, 2, 90  # two days of an hour and a half each: what upkeep packs
 LOADED_FOR, LOADED_READERS = 300, 60  # seconds
 
 
@@ -215,7 +215,7 @@ def main(arguments: Iterable[str]) -> int:
             took = build.build(
                 data,
                 days,
-                1 if asked.short else build.RAW_DAYS,
+                SHORT_RAW if asked.short else build.RAW_DAYS,
                 say=not asked.short,
                 most=SHORT_MINUTES if asked.short else 1440,
             )
