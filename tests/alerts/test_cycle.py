@@ -273,7 +273,7 @@ def test_a_bad_setting_is_one_clear_line(machine: Machine) -> None:
     assert "VIGIE_LANGUAGE='de'" in done.stderr
 
 
-def test_on_a_full_disk_the_reserve_is_freed_and_the_mail_is_owed(
+def test_m22_on_a_full_disk_the_reserve_is_freed_and_the_mail_is_owed(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite itself says that it is full, while the reserve is there: PRAGMA max_page_count stands for the disk."""

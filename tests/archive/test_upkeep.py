@@ -129,7 +129,7 @@ def test_a_day_with_a_text_that_came_late_is_rolled_up_again_before_it_is_packed
         assert db.execute("SELECT count(*) FROM packed").fetchone()[0] > 0
 
 
-def test_the_reserve_comes_back_when_there_is_room(data):
+def test_m22_the_reserve_comes_back_when_there_is_room(data):
     os.unlink(os.path.join(data, reserve.RESERVE))
     cycles.archive(data, NOW, LINE)
     upkeep.run(config(data), NOW)
