@@ -325,18 +325,22 @@ def sleepers(number: int, users: int = 1) -> Iterator[None]:
     for i in range(number):
         pid = os.fork()
         if pid == 0:
-            if users > 1 and os.geteuid() == 0:
-                os.setuid(62_000 + i % users)
-            signal.pause()
-            os._exit(0)
+            try:  # nothing of ours may run on in here
+                if users > 1 and os.geteuid() == 0:
+                    os.setuid(62_000 + i % users)
+                signal.pause()
+            finally:
+                os._exit(0)
         pids.append(pid)
     try:
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for pid in pids:
-            os.waitpid(pid, 0)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def growth(vigie: Vigie) -> dict[str, float]:
