@@ -16,6 +16,7 @@ again when somebody wrote meanwhile.
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -129,14 +130,17 @@ def settle(data: str) -> None:
 
 def stamp(data: str) -> tuple[int, ...]:
     """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
-    before the rows were read is never older than them."""
-    found = []
+    before the rows were read is never older than them. On PostgreSQL no file tells: always another one, nothing is kept."""
+    if engine.url_of(data):
+        return (time.monotonic_ns(),)
+    found: list[int] = []
     for suffix in ("", "-wal"):
         try:
             seen = os.stat(os.path.join(data, NAME + suffix))
-            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
         except FileNotFoundError:
-            found.append(0)
+            continue
+        if seen.st_size:  # a reader makes an empty -wal: nothing was written
+            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
     return tuple(found)
 
 

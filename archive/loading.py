@@ -92,17 +92,9 @@ class Loading:
         self.remember()
         self.db.execute(
             "INSERT INTO cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.host,
-                self.cycle.at,
-                self.cycle.boot,
-                self.cycle.uptime,
-                self.lag or 0,
-                len(self.cycle.sections),
-                len(failed),
-                len(self.rows),
-            ),
-        )
+            (self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.lag or 0, len(self.cycle.sections), len(failed),
+             len(self.rows)),
+        )  # fmt: skip
         return Loaded(
             self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.values, facts, len(self.rows), failed
         )  # fmt: skip

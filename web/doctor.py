@@ -373,6 +373,19 @@ def _dashboard(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             yield Finding("note", _("the dashboard is left to another server (VIGIE_WEB=0)"), "")
 
 
+def _privacy(config: Settings, words: Words, now: int) -> Iterator[Finding]:
+    """Said before it is done: the next cycle asks nobody."""
+    del now
+    from archive import people, pseudonyms
+    from web.commands.privacy import announced
+
+    with database.reader(config.data) as db:
+        mode, names = pseudonyms.kept(db), people.known(db)
+    if mode != config.users:
+        said = words.gettext("From the next cycle on: VIGIE_USERS=%(mode)s", mode=config.users)
+        yield Finding("note", f"{said}. {announced(words, mode, config.users, len(names))}", "./vigie privacy")
+
+
 CHECKS: tuple[Check, ...] = (
     _folder,
     _locks,
@@ -385,6 +398,7 @@ CHECKS: tuple[Check, ...] = (
     _mail,
     _certfr,
     _dashboard,
+    _privacy,
 )
 
 

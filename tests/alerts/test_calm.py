@@ -236,6 +236,13 @@ def test_what_is_not_as_it_was_does_not_wait(shell, what, why):
     assert shell.cycle(BEGIN + 120, probes) == why
 
 
+def test_a_name_with_an_accent_is_new_once_also_where_its_probe_is_not_due_at_every_cycle(shell):
+    often = {"accounts": '# EVERY 4\naccount_info{user="André"} 1\n'}
+    whys = [shell.cycle(BEGIN + 60 * n, {**quiet(n), **(often if n % 4 == 2 else {})}) for n in range(2, 14)]
+    assert whys[0] != ""
+    assert set(whys[2:]) <= {"", "five minutes"}, whys
+
+
 def test_another_boot_and_a_jump_of_the_clock_do_not_wait(shell):
     shell.machine.spool(BEGIN + 120, quiet(2))
     assert shell.why(BEGIN + 120) == ""

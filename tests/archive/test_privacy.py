@@ -434,3 +434,17 @@ def test_the_privacy_command_tells_and_sets(data: str) -> None:
     assert vigie(data, "privacy", "--days", "30").returncode == 0
     with database.reader(data) as db:
         assert people.days(db) == 30
+
+
+@pytest.mark.parametrize("command", [("privacy",), ("doctor",)])
+def test_a_switch_of_the_mode_says_before_it_is_done_what_it_does_to_what_is_kept(
+    data: str, command: tuple[str]
+) -> None:
+    lived(data)
+    off = vigie(data, *command, VIGIE_USERS="off").stdout
+    assert "removes for good what is kept of" in off
+    assert "put VIGIE_USERS=names back before then" in off
+    covered = vigie(data, *command, VIGIE_USERS="pseudonyms").stdout
+    assert "pseudonyms in the place of" in covered
+    assert "for good" not in vigie(data, *command).stdout
+    assert "pour de bon" in vigie(data, *command, VIGIE_USERS="off", VIGIE_LANGUAGE="fr").stdout
