@@ -32,7 +32,7 @@ _MARK = re.compile(r"\?(\d+)?")
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _SQLITE_ONLY = re.compile(r"\b(PRAGMA|OR REPLACE|OR IGNORE|GLOB|sqlite_master|rowid)\b", re.IGNORECASE)
 _WORDS = (
-    (re.compile(r"\bLIKE\b", re.IGNORECASE), "ILIKE"),
+    (re.compile(r"\bLIKE\b"), "ILIKE"),
     (re.compile(r"\bIS(?=\s+[?:])"), "IS NOT DISTINCT FROM"),
     (re.compile(r"\bLIMIT\s+-1\b", re.IGNORECASE), "LIMIT ALL"),
     (re.compile(r"\bCAST\(total\((\w+)\) AS INTEGER\)"), r"vigie_whole(total(\1))"),
@@ -114,8 +114,8 @@ FUNCTIONS = """
 CREATE COLLATION IF NOT EXISTS vigie_nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE OR REPLACE FUNCTION max(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT AS 'SELECT greatest($1, $2)';
 CREATE OR REPLACE FUNCTION min(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT AS 'SELECT least($1, $2)';
-CREATE OR REPLACE FUNCTION instr(text, text) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT
-  AS 'SELECT strpos($1, $2)::bigint';
+CREATE OR REPLACE FUNCTION instr(text, text) RETURNS integer LANGUAGE sql IMMUTABLE STRICT
+  AS 'SELECT strpos($1, $2)';
 CREATE OR REPLACE FUNCTION json_valid(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE STRICT
   AS 'BEGIN PERFORM $1::json; RETURN true; EXCEPTION WHEN others THEN RETURN false; END';
 CREATE OR REPLACE FUNCTION json_extract(text, text) RETURNS text LANGUAGE sql IMMUTABLE STRICT

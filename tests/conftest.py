@@ -58,8 +58,6 @@ def make_data(folder: str, now: int = NOW) -> str:
     for name in ("spool", "journal", "probes", "run", "log", "quarantine"):
         os.makedirs(os.path.join(folder, name), mode=0o700)
     os.chmod(folder, 0o700)
-    if ENGINE == "postgresql":
-        use_postgresql(folder)
     database.create(folder, "0123456789abcdef", "machine", "hash-of-the-machine-id", now)
     return folder
 
@@ -102,6 +100,23 @@ def use_postgresql(folder: str) -> str:
 _databases: list[str] = []
 
 
+def _everything_on_postgresql() -> None:
+    """With TESTS_ENGINE=postgresql, every data folder that is made anywhere gets a database there, and settings that name
+    none leave it there."""
+    create, use = database.create, engine.use
+
+    def created(data: str, *arguments: Any) -> None:
+        if ENGINE == "postgresql" and not engine.url_of(data):
+            use_postgresql(data)
+        create(data, *arguments)
+
+    def used(data: str, url: str) -> None:
+        if url or ENGINE != "postgresql":
+            use(data, url)
+
+    database.create, engine.use = created, used
+
+
 @pytest.fixture(autouse=True)
 def drop_databases() -> Iterator[None]:
     """What a test made on PostgreSQL goes with it."""
@@ -126,11 +141,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """A setting of whoever starts the tests must not change them."""
     for name in [name for name in os.environ if name.startswith("VIGIE_")]:
         del os.environ[name]
+    _everything_on_postgresql()
 
 
 # Files that take longest by themselves are begun first: the others fill the time beside them.
 LONGEST = (
     "test_whole_way",
+    "test_sweep",
+    "test_power",
+    "test_soak",
     "test_browser",
     "test_refresh",
     "test_http",

@@ -43,6 +43,7 @@ PAGES = (
     "data",
     "tokens",
     "login",
+    "hosts",
 )
 
 

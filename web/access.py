@@ -12,7 +12,7 @@ from flask import Flask, abort, current_app, g, redirect, request, session, url_
 from flask.typing import ResponseReturnValue
 
 from archive.settings import LOOPBACK, Settings
-from web import logins, mistakes, tokens
+from web import logins, machines, mistakes, tokens
 from web.tokens import Shown
 from web.words import _
 
@@ -79,6 +79,8 @@ DOORS: dict[str, Door] = {
     "data.incidents_atom": DATA,
     "data.security_csv": DATA,
     "data.security_json": DATA,
+    "hosts.page": READ,
+    "hosts.one": READ,
     "tokens.page": ADMIN,
     "tokens.revoke": ADMIN,
     "probes.page": Door(Who.ADMINISTRATOR),
@@ -159,3 +161,4 @@ def _to_log_in() -> ResponseReturnValue:
 def install(app: Flask) -> None:
     app.config["VIGIE_OPEN"] = reading_is_open(app.config["VIGIE"], wsgi=app.config["VIGIE_WSGI"])
     app.before_request(check)
+    app.before_request(machines.check)

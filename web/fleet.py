@@ -17,6 +17,17 @@ WORDS = {
     "ok": N_("All is well"),
 }
 
+# What archive/fleet/ refuses, for the translators.
+REFUSALS = (
+    N_("A machine's name here has 1 to 63 letters, digits, dots, dashes and underscores, not %(name)s."),
+    N_("There is a machine named %(name)s already: revoke its token first."),
+    N_("This token belongs to another machine: add this one under a name of its own."),
+    N_("This machine sends as %(name)s already: revoke that first."),
+    N_("There is no machine named %(name)s: ./vigie fleet list"),
+    N_("A tag has letters, digits, dots, dashes and underscores, not %(tag)s."),
+    N_("This machine's token was revoked."),
+)
+
 
 class Doubt(NamedTuple):
     """What is odd about a machine: an English msgid for `values`."""

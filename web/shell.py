@@ -1,5 +1,6 @@
 """What stands around every page: the bar with its counts, the mark in the tab, when the figures were taken."""
 
+import sqlite3
 from functools import cache
 from typing import NamedTuple, cast
 from urllib.parse import urlencode
@@ -8,7 +9,7 @@ from flask import Flask, g, request, url_for
 
 from alerts.words import N_
 from archive import database
-from web import access, logins, state, store
+from web import access, logins, machines, state, store
 from web.access import Who
 from web.words import LANGUAGES, _, _n, words
 
@@ -67,7 +68,7 @@ def shell() -> Shell:
             if access.allowed(Who.READING):
                 host = _rows().host
                 told = present()
-        except (database.DatabaseError, OSError):
+        except (database.DatabaseError, sqlite3.Error, OSError):
             pass
     other = next(one for one in LANGUAGES if one != words().language) if request.endpoint != "login.first_page" else ""
     return Shell(host, _favicon(told), _items(told), other, _in(other), person, _taken(told), version())
@@ -98,7 +99,12 @@ def _items(told: state.State | None) -> list[Item]:
     here = (request.endpoint or "").partition(".")[0]
     here = "about" if here in {endpoint.partition(".")[0] for _label, endpoint in SYSTEM} else here
     items = []
+    if told is not None and machines.any_here():
+        # The list is the centre's, whichever machine's page this is.
+        items.append(Item(_("Machines"), machines.outside() + "/hosts", here == "hosts"))
     for label, endpoint in ROOMS:
+        if machines.name() and endpoint.partition(".")[0] not in machines.ROOMS:
+            continue
         count = len(told.open) if told and endpoint == "incidents.page" else 0
         words_of = _n("%(num)s open", "%(num)s open", count) if count else ""
         items.append(Item(_(label), url_for(endpoint), endpoint.partition(".")[0] == here, count, words_of))

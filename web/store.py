@@ -12,9 +12,10 @@ from flask import Flask, current_app, g
 
 from archive import database
 from archive.settings import Settings
+from web import machines
 
 Kept = TypeVar("Kept")
-HOST = 1  # this machine; a centre of several will read it from the path
+HOST = 1  # this machine
 
 
 def settings() -> Settings:
@@ -50,17 +51,17 @@ def stamp() -> tuple[int, ...]:
 def kept(name: str, make: Callable[[], Kept]) -> Kept:
     """What `make` reads from the rows, for every reader the same, until a row is written. Nothing of a person, a language
     or a moment may be in it."""
-    known: dict[str, tuple[object, object]] = current_app.extensions.setdefault("rows", {})
-    here = stamp()
-    found = known.get(name)
+    known: dict[tuple[str, int], tuple[object, object]] = current_app.extensions.setdefault("rows", {})
+    here, key = stamp(), (name, host_id())
+    found = known.get(key)
     if found is None or found[0] != here:
-        found = known[name] = (here, make())
+        found = known[key] = (here, make())
     return cast(Kept, found[1])
 
 
 def host_id() -> int:
-    """The host whose rows the pages show."""
-    return HOST
+    """The host whose rows the pages show: this machine, or the one whose name leads the address (web/machines.py)."""
+    return machines.host_id() or HOST
 
 
 @contextmanager

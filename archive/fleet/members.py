@@ -143,6 +143,11 @@ def every(db: sqlite3.Connection) -> list[Member]:
     return [Member(*row) for row in db.execute(f"SELECT {_COLUMNS} FROM member ORDER BY name")]
 
 
+def any_joined(db: sqlite3.Connection) -> bool:
+    """Whether any machine was ever added here."""
+    return db.execute("SELECT 1 FROM member LIMIT 1").fetchone() is not None
+
+
 def hosts(db: sqlite3.Connection) -> list[int]:
     """The numbers of all machines that ever sent."""
     return [row[0] for row in db.execute("SELECT host FROM member WHERE cycle_at IS NOT NULL ORDER BY host")]
@@ -219,6 +224,7 @@ def likenesses(db: sqlite3.Connection, hosts: Sequence[int]) -> dict[int, Likene
 
 # --- silence ---------------------------------------------------------------------------------------------------------
 
+POINTS = 60  # of a figure that the list draws: an hour of minutes
 MISSED, GRACE = 3, 30  # cycles, and seconds on top: a machine that is busy sends a little later
 _IN_SERVICE = "joined_at IS NOT NULL AND revoked_at IS NULL AND retired_at IS NULL"
 _SILENT = f"coalesce(fresh_at, joined_at) < :now - {MISSED} * every - {GRACE}"

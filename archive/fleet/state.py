@@ -2,6 +2,7 @@
 acknowledgement and the minute's path reads none of it.
 
 - `joined`: JSON {url, token, name, since}; it stands only while the machine sends somewhere, and is 0600.
+- `centre`: the address that the rest is about.
 - `sent/<day>`: names of the day's texts that the centre has acknowledged, one a line.
 - `rows`: JSON, digests of the rows that the centre has.
 - `next`: seconds, when to try again after a failure; `problem`: why, in words.

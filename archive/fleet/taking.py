@@ -22,7 +22,6 @@ from archive.loading import Known, Loaded, Loading
 DAY = 86_400
 MOST_METRICS, MOST_SERIES = 1_000, 5_000  # of one machine
 DRAWN = ("cpu_busy_seconds_total", "memory_used_ratio", "disk_used_ratio")
-POINTS = 60
 _metrics: dict[str, dict[str, Known]] = {}  # of each centre: the metrics that are committed
 _stale: set[str] = set()
 
@@ -170,7 +169,7 @@ class _Visit:
                 found = [value for (name, _), value in done.values.items() if name == metric]
                 line = self.drawn.setdefault(metric, [])
                 line.append(round(max(found), 4) if found else None)
-                del line[:-POINTS]
+                del line[: -members.POINTS]
 
     def rows(self, found: rows.Rows) -> tuple[str, list[str]]:
         if not found:

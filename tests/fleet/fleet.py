@@ -78,7 +78,11 @@ class Machine:
         self.data, self.name = folder, name
         for part in ("spool", "journal", "probes", "run", "log", "quarantine"):
             os.makedirs(os.path.join(folder, part), mode=0o700)
-        database.create(folder, uid or f"uid-of-{name}", name, f"machine-id-of-{name}", NOW)
+        before, conftest.ENGINE = conftest.ENGINE, "sqlite"
+        try:
+            database.create(folder, uid or f"uid-of-{name}", name, f"machine-id-of-{name}", NOW)
+        finally:
+            conftest.ENGINE = before
         self.settings = settings_of(folder, VIGIE_HOST_NAME=name)
 
     def join(self, centre: Centre, token: str, since: int = 0) -> None:

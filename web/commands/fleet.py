@@ -99,7 +99,7 @@ def _line(one: Member, odd: list[fleet.Doubt], words: Words, now: int) -> str:
     if one.seen_at is not None:
         parts.append(words.gettext("heard %(ago)s", ago=words.ago(one.seen_at, now)))
     if one.waiting:
-        parts.append(words.gettext("%(count)s cycles behind", count=one.waiting))
+        parts.append(words.ngettext("%(num)s cycle behind", "%(num)s cycles behind", one.waiting))
     parts += [words.gettext(doubt.message, **doubt.values) for doubt in odd]
     return " · ".join(parts)
 
@@ -125,9 +125,9 @@ def _join(config: Settings, asked: argparse.Namespace, words: Words) -> int:
         post.close()
     if answer.status != 200:
         raise send.SendError(f"{url}: {answer.body.get('error', answer.status)}"[:300])
-    before = state.joined(config.data)
-    if before is None or before.url != url:
+    if state.read(config.data, "centre") != url:
         state.forget(config.data)
+        state.write(config.data, "centre", url)
     name = str(answer.body.get("name", ""))[:63]
     state.join(config.data, trial._replace(name=name))
     _terminal.say(

@@ -10,7 +10,7 @@ from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
 from archive.incidents import Incident
-from web import live, logins, people, sentences, store, usage, works
+from web import live, logins, machines, people, sentences, store, usage, works
 from web.cards import Reading
 from web.pages import security
 from web.sentences import Story
@@ -45,7 +45,9 @@ class Parts(NamedTuple):
 @bp.route("/")
 def page() -> str:
     """The whole page, with the figures of this second."""
-    return render_template("overview.html", now_figures=figures_now(), parts=parts())
+    # Of this very second only this machine knows.
+    now_figures = None if machines.name() else figures_now()
+    return render_template("overview.html", now_figures=now_figures, parts=parts())
 
 
 @bp.route("/fragment")
@@ -61,7 +63,7 @@ def fragment() -> Response:
 def parts() -> Parts:
     """Rendered once for all readers of a language, until a row or the minute changes."""
     key = (store.stamp(), store.now() // 60, present().fresh)
-    who = (words().language, logins.is_administrator(), request.script_root)
+    who = (store.host_id(), words().language, logins.is_administrator(), request.script_root)
     kept: dict[object, tuple[object, Parts]] = current_app.extensions.setdefault("overview", {})
     known = kept.get(who)
     if known and known[0] == key:

@@ -1,0 +1,100 @@
+"""`./vigie fleet`: one line from the centre, pasted on the machine; each mistake in words."""
+
+import os
+
+import pytest
+
+from archive import engine
+from archive.fleet import journal, state
+from tests.conftest import NOW
+from web.commands import fleet
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs it as a person would, on a data folder. Returns (status, out, err)."""
+
+    def run(data, *arguments, **settings):
+        monkeypatch.setenv("VIGIE_DATA", data)
+        monkeypatch.setenv("VIGIE_NOW", str(NOW))
+        monkeypatch.setenv("VIGIE_LANGUAGE", "en")
+        monkeypatch.setenv("VIGIE_DATABASE_URL", engine.url_of(data))
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        status = fleet.run(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def test_the_line_that_add_prints_joins_the_machine_and_its_cycles_arrive(served, machine, command):
+    status, line, told = command(served.data, "add", "one", "web", VIGIE_URL=served.url)
+    assert (status, line.split()[:4]) == (0, ["./vigie", "fleet", "join", served.url])
+    assert "never again" in told
+    here = machine()
+    here.cycle(NOW)
+
+    assert command(here.data, *line.split()[2:])[:2] == (
+        0, f"This machine sends to {served.url} as one from the next cycle on.\n"
+    )  # fmt: skip
+    assert os.stat(os.path.join(here.data, "fleet", "joined")).st_mode & 0o777 == 0o600
+    assert command(here.data, "send")[1] == "1 cycle was acknowledged.\n"
+    assert "Waiting: 0 cycles." in command(here.data, "status")[1]
+    assert command(served.data, "list")[1] == "one · All is well · heard just now\n"
+
+
+def test_the_same_line_on_a_second_machine_is_refused(served, machine, command):
+    line = command(served.data, "add", "one", VIGIE_URL=served.url)[1].split()[2:]
+    assert command(machine("one").data, *line)[0] == 0
+
+    status, _, told = command(machine("two").data, *line)
+
+    assert status == 1
+    assert "another machine" in told
+    assert state.joined(machine("three").data) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("add", "two words"), "1 to 63"),
+        (("add", "one", "a/b"), "A tag has"),
+        (("revoke", "none"), "no machine named none"),
+        (("join", "http://centre.example.org", "vigief_" + "x" * 43), "https://"),
+        (("join", "https://127.0.0.1:1", "x"), "no whole token"),
+        (("join", "https://127.0.0.1:1", "vigief_" + "x" * 43), "127.0.0.1:1"),
+    ],
+)
+def test_each_mistake_is_said_in_words_and_nothing_is_changed(served, command, arguments, why):
+    status, _, told = command(served.data, *arguments)
+
+    assert status == 1
+    assert why in told
+    assert "Traceback" not in told
+
+
+def test_a_machine_that_leaves_sends_no_more_and_one_that_joins_again_sends_nothing_twice(served, machine, command):
+    line = command(served.data, "add", "one", VIGIE_URL=served.url)[1].split()[2:]
+    here = machine()
+    here.cycle(NOW)
+    command(here.data, *line)
+    command(here.data, "send")
+    command(here.data, "leave")
+    here.cycle(NOW + 60)
+
+    assert here.send(NOW + 60) == 0
+    command(here.data, *line)
+    assert journal.count(here.data, 0) == 1
+    assert here.send(NOW + 60) == 1
+
+
+def test_revoked_it_is_listed_as_such_and_can_be_added_again_under_its_name(served, machine, command):
+    command(served.data, "add", "one", VIGIE_URL=served.url)
+    command(served.data, "revoke", "one")
+    assert "one · Revoked" in command(served.data, "list")[1]
+
+    assert command(served.data, "add", "one", VIGIE_URL=served.url)[0] == 0
+    assert "Not joined yet" in command(served.data, "list")[1]
+    command(served.data, "retire", "one")
+    assert "Retired" in command(served.data, "list")[1]

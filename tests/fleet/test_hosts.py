@@ -1,0 +1,149 @@
+"""/hosts: the worst first, what is odd about a machine in words, and every page for one machine. On both engines."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archive import database
+from archive.fleet import members, parcel
+from tests import cycles
+from tests.conftest import NOW
+from tests.fleet.fleet import head
+from tests.fleet.test_taking import incident, texts
+from web.pages import hosts
+
+
+@pytest.fixture
+def fleet(centre):
+    """one: well; two: critical; three: silent for an hour; four: added and never heard; the centre's own figures, too."""
+    cycles.archive(centre.data, NOW, cycles.machine(NOW))
+    for name, tags in (("one", "web paris"), ("two", "web"), ("three", "")):
+        rows = {"incident": [incident()]} if name == "two" else {}
+        token = centre.add(name, tags)
+        centre.clock.now = NOW - 3600 if name == "three" else NOW
+        at = centre.clock.now - 60
+        answer = centre.post(token, parcel.Parcel(head(name, now=centre.clock.now, rows=rows), texts(2, at)))
+        assert answer.json["loaded"] == 2
+    centre.clock.now = NOW
+    centre.add("four")
+    return centre
+
+
+def page(centre, path):
+    answer = centre.app.test_client().get(path, headers={"Host": "127.0.0.1", "Accept-Language": "en"})
+    return answer.status_code, answer.get_data(as_text=True)
+
+
+def names(html):
+    return re.findall(r'<th scope="row"><a href="/hosts/([^/"]+)/">', html)
+
+
+def test_the_worst_machine_comes_first_and_those_not_in_service_are_apart(fleet):
+    status, html = page(fleet, "/hosts")
+
+    assert status == 200
+    assert names(html) == ["three", "two", "one"]
+    assert names(page(fleet, "/hosts?state=away")[1]) == ["four"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("state=critical", ["two"]), ("state=silent", ["three"]), ("state=ok", ["one"]), ("tag=web", ["two", "one"]),
+     ("tag=paris", ["one"]), ("text=e", ["three", "one"]), ("tag=we", []), ("text=%25", []), ("state=warning", [])],
+)  # fmt: skip
+def test_filters_keep_what_they_say(fleet, query, found):
+    status, html = page(fleet, f"/hosts?{query}")
+
+    assert (status, names(html)) == (200, found)
+
+
+@pytest.mark.parametrize("query", ["state=x", "skip=-1", "skip=x", "tag=" + "x" * 64, "state=ok&state=ok"])
+def test_an_odd_question_is_a_400(fleet, query):
+    assert page(fleet, f"/hosts?{query}")[0] == 400
+
+
+def test_each_row_says_how_the_machine_is(fleet):
+    html = page(fleet, "/hosts")[1]
+
+    assert "nothing since" in html
+    assert "Critical" in html
+    assert html.count('class="v-mini"') == 2 * 3  # the second rate of a counter is the first that is one
+    assert re.search(r"71\s?%", html)
+
+
+def test_every_page_of_one_machine_shows_that_machine_and_its_links_stay_with_it(fleet):
+    for path in ("", "graphs/", "users", "incidents", "security"):
+        status, html = page(fleet, f"/hosts/two/{path}")
+        assert status == 200, path
+        assert '<span class="brand-host">two</span>' in html
+        assert 'href="/hosts/two/incidents"' in html
+        assert 'href="/hosts"' in html
+    assert "critical" in page(fleet, "/hosts/two/incidents")[1].lower()
+    assert page(fleet, "/hosts/two")[0] == 302
+    assert page(fleet, "/hosts/none/")[0] == page(fleet, "/hosts/none")[0] == 404
+
+
+def test_what_is_the_centres_own_is_shown_there_and_nothing_of_a_machine_is_changed(fleet):
+    client = fleet.app.test_client()
+    answer = client.get("/hosts/two/thresholds?x=1", headers={"Host": "127.0.0.1"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/thresholds?x=1")
+    assert client.post("/hosts/two/incidents/1/acknowledge", headers={"Host": "127.0.0.1"}).status_code in (
+        302,
+        400,
+        405,
+    )
+    assert page(fleet, "/hosts/two/live.json")[0] == 302
+
+
+def test_a_machine_alone_has_no_list_in_its_bar(centre):
+    cycles.archive(centre.data, NOW, cycles.machine(NOW))
+
+    assert 'href="/hosts"' not in page(centre, "/")[1]
+    assert "./vigie fleet add NAME" in page(centre, "/hosts")[1]
+
+
+def test_p30_what_is_odd_about_a_machine_is_said_in_words(centre):
+    for name, uid, machine, now in (("a", "u1", "m1", NOW), ("b", "u2", "m1", NOW), ("c", "u3", "m3", NOW + 3 * 3600)):
+        token = centre.add(name)
+        centre.post(token, parcel.Parcel(head("srv", uid=uid, machine=machine, now=now), texts(1)))
+    html = page(centre, "/hosts")[1]
+
+    assert "has the machine-id of b" in html
+    assert "calls itself like a, b" in html
+    assert "its clock is 10800 s ahead" in html
+
+
+def test_ten_thousand_machines_are_listed_by_few_statements(centre, monkeypatch):
+    """Not one a machine: what a page of fifty asks does not grow with the fleet."""
+    with database.writer(centre.data) as db, database.transaction(db):
+        for number in range(300):
+            members.add(db, f"m{number:03}", "test", NOW)
+        db.execute("UPDATE member SET joined_at=?, fresh_at=?", (NOW, NOW))
+    cycles.archive(centre.data, NOW, cycles.machine(NOW))
+    asked = []
+    if hasattr(database, "engine") and database.engine.url_of(centre.data):
+        from archive import postgresql
+
+        run = postgresql.Connection._run
+        monkeypatch.setattr(postgresql.Connection, "_run", lambda self, *a: asked.append(a[0]) or run(self, *a))
+        status, html = page(centre, "/hosts")
+        assert len(asked) < 40
+    else:
+        status, html = page(centre, "/hosts")
+
+    assert (status, len(names(html))) == (200, 50)
+    assert "skip=50" in html
+    assert len(names(page(centre, "/hosts?skip=250")[1])) == 50
+
+
+@given(st.lists(st.none() | st.floats(0, 1) | st.floats(-5, 5), max_size=80))
+def test_a_line_stays_in_its_box_and_breaks_where_nothing_was_measured(values):
+    path = hosts.path_of(values)
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", path)]
+
+    assert all(0 <= x <= hosts.WIDTH for x in numbers[::2])
+    assert all(0 <= y <= hosts.HEIGHT for y in numbers[1::2])
+    assert path == "" or path[0] == "M"

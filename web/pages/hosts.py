@@ -1,0 +1,141 @@
+"""The machines of a fleet, the worst first: how each is, since when, three figures of the last hour, what is odd."""
+
+from typing import NamedTuple
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from alerts.words import N_
+from archive import incidents, read
+from archive.fleet import members
+from archive.fleet.members import Member
+from web import asking, fleet, sentences, store
+from web.words import _, _n, words
+
+bp = Blueprint("hosts", __name__)
+PAGE = 50
+STATES = ("", *members.RANKS)
+STATE_WORDS = {"silent": N_("silent"), "critical": N_("critical"), "warning": N_("with a warning"), "ok": N_("well"),
+               "away": N_("not in service")}  # fmt: skip
+BADGES = {"silent": "unknown", "new": "unknown", "revoked": "closed", "retired": "closed"}
+FIGURES = (
+    ("cpu_busy_seconds_total", N_("Processor")),
+    ("memory_used_ratio", N_("Memory")),
+    ("disk_used_ratio", N_("Fullest disk")),
+)
+WIDTH, HEIGHT = 60, 18
+
+
+class Figure(NamedTuple):
+    label: str
+    text: str  # '' when it was not measured
+    path: str  # of an SVG of WIDTH x HEIGHT; '' with less than two values
+
+
+class Row(NamedTuple):
+    member: Member
+    badge: str
+    word: str
+    detail: str
+    figures: list[Figure]
+    odd: list[str]
+    tags: list[str]
+
+
+@bp.route("/hosts")
+def page() -> ResponseReturnValue:
+    """`?state=`, `?tag=`, `?text=` keep some of them, `?skip=` gives the next ones."""
+    state, tag, text = asking.one("state", STATES, ""), asking.text("tag", 63), asking.text("text", 63)
+    skip = asking.number("skip", 10_000_000) or 0
+    db, now = store.db(), store.now()
+    found = members.listed(db, now, state, tag, text, PAGE + 1, skip)
+    like = members.likenesses(db, [one.host for one in found[:PAGE]])
+    worst = _worst(found[:PAGE])
+    counts = members.counted(db, now)
+    return render_template(
+        "hosts.html",
+        rows=[_row(one, like.get(one.host, members.Likeness()), worst.get(one.host, "")) for one in found[:PAGE]],
+        counts=[(key, counts[key], _(word)) for key, word in STATE_WORDS.items() if counts[key]],
+        total=sum(counts[key] for key in counts if key != "away"),
+        tags=members.tags(db),
+        asked={"state": state, "tag": tag, "text": text},
+        more=skip + PAGE if len(found) > PAGE else None,
+        less=max(0, skip - PAGE) if skip else None,
+        centre=read.host(db, 1).name,
+        now=now,
+    )
+
+
+@bp.route("/hosts/<name>")
+def one(name: str) -> ResponseReturnValue:
+    """A machine's first page is /hosts/NAME/."""
+    if members.named(store.db(), name) is None:
+        abort(404)
+    return redirect(request.path + "/", 302)
+
+
+def _worst(found: list[Member]) -> dict[int, str]:
+    """The first words about each machine that has something open."""
+    metrics = {metric.name: metric for metric in read.metrics(store.db())}
+    told = {}
+    for one in found:
+        if one.opened:
+            live = [each for each in incidents.live(store.db(), one.host) if each.opened_at is not None]
+            live.sort(key=lambda each: (each.level != "critical", each.since_at))
+            if live:
+                told[one.host] = sentences.story(live[0], metrics.get(live[0].metric), words()).title
+    return told
+
+
+def _row(member: Member, like: members.Likeness, worst: str) -> Row:
+    now, told = store.now(), words()
+    word = fleet.condition(member, now)
+    detail = worst
+    if word == "silent":
+        since = member.fresh_at if member.fresh_at is not None else member.joined_at or now
+        detail = _("nothing since %(when)s", when=told.moment(since, now))
+    elif word in ("warning", "critical") and member.opened > 1:
+        detail += " · " + _n("and %(num)s more", "and %(num)s more", member.opened - 1)
+    if member.waiting > 10 and word not in ("silent", "retired"):
+        behind = _n("%(num)s cycle behind", "%(num)s cycles behind", member.waiting)
+        detail = f"{detail} · {behind}" if detail else behind
+    return Row(
+        member,
+        BADGES.get(word, word),
+        fleet.condition_words(word, _),
+        detail,
+        [_figure(member, metric, _(label)) for metric, label in FIGURES],
+        [_(doubt.message, **doubt.values) for doubt in fleet.doubts(member, like)],
+        member.tags.split(),
+    )
+
+
+def _figure(member: Member, metric: str, label: str) -> Figure:
+    values = members.figures(member).get(metric, [])
+    last = values[-1] if values else None
+    return Figure(label, "" if last is None else words().percent(last, 0), path_of(values))
+
+
+def path_of(values: list[float | None]) -> str:
+    """Shares of 0 to 1, the newest last, as a line over an hour; a missing one breaks it. Pure."""
+    parts = []
+    pen = "M"
+    for place, value in enumerate(values[-members.POINTS :]):
+        if value is None:
+            pen = "M"
+            continue
+        x = WIDTH - (len(values[-members.POINTS :]) - 1 - place) * WIDTH / (members.POINTS - 1)
+        y = HEIGHT - 1 - min(1.0, max(0.0, value)) * (HEIGHT - 2)
+        parts.append(f"{pen}{x:.1f} {y:.1f}")
+        pen = "L"
+    return " ".join(parts) if len(parts) > 1 else ""
+
+
+def address(name: str) -> str:
+    """A machine's own first page."""
+    return url_for("hosts.one", name=name) + "/"
+
+
+@bp.app_context_processor
+def addresses() -> dict[str, object]:
+    return {"address_of": address}
