@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # One cycle of Vigie, for cron and for a person: sets up what is missing, probes, archives, judges, keeps the dashboard up.
 # Silent when all is well and nobody watches; one clear line on standard error and a non-zero status when it is not.
 set -euo pipefail
@@ -187,7 +187,7 @@ keep_short() { # <file>: at most two files of 1 MB each
 }
 
 # What the cycle said is due now, each in the background and each at most once at a time.
-start_due() {
+start_steps() {
   local line
   [[ -r $data/run/due ]] || return 0
   while read -r line; do
@@ -201,7 +201,8 @@ start_due() {
       certfr) detached certfr -m web certfr refresh --quiet ;;
       evidence\ *)
         read -ra line <<<"${line#evidence }"
-        detached evidence -m alerts.evidence --incident "${line[@]}"
+        # It waits for its turn: what opens while another incident is looked at wants its evidence too.
+        patience=60 detached evidence -m alerts.evidence --incident "${line[@]}"
         ;;
     esac
   done <"$data/run/due"
@@ -216,11 +217,11 @@ failed() { # <status>
   (($1 == 0)) || ping fail
 }
 
-detached() { # <name> <python argument>...
+detached() { # <name> <python argument>... ; with patience=N it waits up to N seconds for the one before it
   local name=$1
   shift
   keep_short "$data/log/$name.log"
-  setsid flock -n "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
+  setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
 record() { # <command>...: a step that writes
@@ -238,37 +239,58 @@ recorded() { # <status> <what it said, '' when it was said already>: what cannot
   exit 1
 }
 
-# The probes, in a subshell that reads the runner; then whether this cycle may wait for the next ones to be archived.
-probe() { # status 0: archive and judge now; 20: nothing has changed that anybody would have to be told
+# The probes: the runner is read into this very shell, which costs a process less. It hides the settings from the
+# probes, changes PATH and the shell's options, and takes the traps: all of it is put back.
+probe() {
+  local searched=$PATH set_now=${VIGIE_NOW-unset} name
+  local -a shown=("${!VIGIE_@}")
   # shellcheck source=probes/run.sh
   . probes/run.sh
-  ((failed == 0)) || exit 1
-  [[ ${VIGIE_WAIT:-1} == 1 ]] || exit 0
+  trap - INT TERM HUP XFSZ
+  trap 'failed $?' EXIT
+  set +o noclobber
+  shopt -u nullglob
+  PATH=$searched
+  export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
+  for name in "${shown[@]}"; do export "${name?}"; done
+  if [[ $set_now == unset ]]; then unset VIGIE_NOW; else VIGIE_NOW=$set_now; fi
+  if ((failed)); then recorded 1 ""; fi
+}
+
+probes_failed() { # <status>: the runner ends by itself, and with it this shell
+  local status=0
+  # With room made the whole cycle is begun again, by this very process; the reserve is gone then, so once only.
+  if (($1 == 1)) && free_reserve; then exec "$root/run_all.sh"; fi
+  (recorded "$1" "") || status=$?
+  failed "$status"
+}
+
+# Whether this cycle may wait for the next ones to be archived.
+may_wait() { # status 0: nothing has changed that anybody would have to be told
+  [[ ${VIGIE_WAIT:-1} == 1 ]] || return 1
   # Asked at every cycle: it follows the counters from one to the next.
-  if awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
+  awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
     # The settings, the database, the program: whoever changed one of them wants to see it.
-    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]; then
-    exit 20
-  fi
-  exit 0
+    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]
+}
+
+# A disk that is full takes not even the cycle's text: the reserve makes room for it, for the incident and for its mail.
+# Upkeep sets it aside again (archive/upkeep.py).
+free_reserve() {
+  local room
+  [[ -e $data/reserve ]] || return 1
+  room=$(stat -f -c '%a*%S' -- "$data") && ((room < 1048576)) && rm -f -- "$data/reserve"
 }
 
 cycle() {
-  local status=0
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  # Apart from any condition, or a failure within would not end it.
-  set +e
-  # Not within $(...): there the probes' process groups would never be seen to end.
-  (set -e && probe) 9>&-
-  status=$?
-  set -e
-  if ((status != 20)); then
-    recorded "$status" ""
+  probe
+  if ! may_wait; then
     step "Archivage et jugement…" "Archiving and judging…"
     record "$python" -I -S alerts/cycle.py
-    start_due
+    start_steps
   fi
   [[ ! -e $data/fleet/joined ]] || detached fleet -m archive.fleet.send
   start_web
@@ -289,6 +311,8 @@ main() {
   read_settings
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
+  # Two users of one group (docs/deployment.md): the folder says so. archive/rights.py is the same rule.
+  [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007
   [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then

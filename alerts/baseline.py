@@ -11,7 +11,7 @@ import sys
 
 from alerts import growth
 from alerts.growth import Baseline, Size
-from archive import clock, database, read
+from archive import clock, database, read, rights
 from archive.settings import Settings, SettingsError, load
 
 FOLDER = "baseline"
@@ -41,7 +41,8 @@ def recall(data: str, mount: str, now: int) -> Baseline | None:
 def keep(data: str, known: Baseline) -> None:
     """Write it aside, then rename: a reader never sees half of it."""
     path = path_of(data, known.mount)
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump(known._asdict(), file, ensure_ascii=True)
     os.rename(f"{path}.new", path)
@@ -74,10 +75,10 @@ def be_quiet() -> None:
 
 
 def main() -> int:
-    os.umask(0o077)
     be_quiet()
     try:
         settings = load()
+        rights.take(settings.data)
         with database.locked(settings.data, 0.0, LOCK):
             take(settings, clock.now())
     except database.Busy:

@@ -42,7 +42,9 @@ function begin_section(line) {
   end_section()
   probe = line; sub(/^# VIGIE probe=/, "", probe); sub(/ .*$/, "", probe)
   if (line !~ / status=ok /) wake(probe " failed")
-  section_up = line; sub(/^.* uptime=/, "", section_up); sub(/[^0-9.].*$/, "", section_up)
+  section_up = line
+  if (!sub(/^.* uptime=/, "", section_up)) wake(probe " has no time")
+  sub(/[^0-9.].*$/, "", section_up)
   present[probe] = 1
   if (!(probe in deadline)) wake(probe " is new")
 }
@@ -100,9 +102,12 @@ function sample(line,   key, name, value, text, was, elapsed) {
   if ((name in below) && value <= below[name]) wake(key)
 }
 
-function keep(   i) {
+function keep(   i, known) {
   printf "at\t%s\t%s\t%s\n", now_boot, at_text, up_text > raw
   for (i in said_before) print "s\t" i "\t" said_before[i] > raw
+  # A probe that is not due at every cycle says its names again when it is.
+  for (i in unusual) known++
+  for (i in unusual_before) if (!(i in unusual) && known++ < 500) unusual[i] = 1
   for (i in unusual) print "u\t" i > raw
   for (i in counter) if (up - counted[i] < 691200 && counted[i] + 0 <= up + 60) print "c\t" i "\t" counter[i] "\t" counted[i] > raw
   print "end" > raw

@@ -4,6 +4,7 @@
 msgids of the code and templates that have no French, and French that nothing says any more.
 """
 
+import ast
 import io
 import os
 import re
@@ -135,7 +136,23 @@ def said() -> dict[Ident, Said]:
         with open(path, "rb") as file:
             for line, ident, *_rest in extract(method, file, KEYWORDS, options={"silent": "false"}):
                 found.setdefault(ident, Said(ident, os.path.relpath(path, ROOT), line))
+        if path.endswith(".py"):
+            for line, word in _within_f_strings(path):
+                found.setdefault(word, Said(word, os.path.relpath(path, ROOT), line))
     return found
+
+
+def _within_f_strings(path: str) -> Iterable[tuple[int, str]]:
+    """Babel reads tokens, and before Python 3.12 an f-string is one token: what is said inside is looked up here."""
+    with open(path, "rb") as file:
+        tree = ast.parse(file.read(), path)
+    for outer in ast.walk(tree):
+        for node in ast.walk(outer) if isinstance(outer, ast.JoinedStr) else ():
+            if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("_", "gettext") and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
 
 
 def _jinja(file: Any, keywords: Mapping[str, Any], tags: Iterable[str], options: Mapping[str, Any]) -> list[Any]:

@@ -60,11 +60,14 @@ class Level(NamedTuple):
 
 
 class Band(NamedTuple):
-    """An incident, from its first to its last second. `kind`: warning or critical."""
+    """An incident, from its first to its last second; or several that stand too close to be told apart. `kind`: warning or
+    critical. `seconds`: of several, how long they lasted together within the graph's period."""
 
     start: int
     end: int
     kind: str
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody asks of a band
+    seconds: int = 0
 
 
 class Gap(NamedTuple):

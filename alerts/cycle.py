@@ -15,29 +15,47 @@ the whole is tried once more. `latest.json`: {"host", "at", "boot", "uptime", "s
 """
 
 import errno
-import json
+import gc
 import os
-import sqlite3
 import sys
 
-if __name__ == "__main__":  # -I leaves the folder of the script out of sys.path
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if __name__ == "__main__":
+    gc.disable()  # what is imported stays: looking for garbage in it is a tenth of this step's time
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # -I leaves it out
+
+import json
+import sqlite3
 
 from alerts import calm
 from alerts.minute import Minutes
 from alerts.telling import Context
-from archive import clock, database, dues, incidents, load, outbox, pseudonyms, read, recipients, settings
+from archive import (
+    clock,
+    database,
+    dues,
+    events,
+    incidents,
+    load,
+    outbox,
+    pseudonyms,
+    read,
+    recipients,
+    reserve,
+    rights,
+    settings,
+)
 from archive.certfr import schedule
 from archive.load import Loaded
 
 HOST = 1
+LOOKED_FOR = 14 * 86_400  # seconds: as long as the journal holds the texts
 AHEAD = 60  # seconds: the archive's newest cycle lies this far in the future only when the clock was set back
 
 
 def run(config: settings.Settings, now: int) -> None:
     """One minute's step. Raises database.DatabaseError, sqlite3.Error or OSError."""
     folder = os.path.join(config.data, "run")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     _write(os.path.join(folder, "due"), "")  # what was due a minute ago was started a minute ago
     database.end_calm(config.data)
     with database.writer(config.data) as db:
@@ -46,6 +64,7 @@ def run(config: settings.Settings, now: int) -> None:
         judged = _judged(folder)
         if pseudonyms.kept(db) != config.users:
             _settle(db, config, now)
+        _look_for_loss(db, judged, now)
         loaded = load.load(config.data, db, now, HOST)
         went_back = newest is not None and newest.at > now + AHEAD
         cycles = loaded if went_back else _unjudged(db, judged, loaded, now + AHEAD)
@@ -71,6 +90,16 @@ def run(config: settings.Settings, now: int) -> None:
     if evidence:
         words.append(" ".join(["evidence", *(str(ident) for ident in dict.fromkeys(evidence))]))
     _write(os.path.join(folder, "due"), "".join(f"{word}\n" for word in words))
+
+
+def _look_for_loss(db: sqlite3.Connection, judged: int | None, now: int) -> None:
+    """Say once that a cycle which was judged is not in the database any more: its -wal was removed, or an older copy was put
+    in its place. The texts are in the journal."""
+    if judged is None or judged < now - LOOKED_FOR or read.has_cycle(db, HOST, judged):
+        return
+    words = "cycles that were archived are missing (the -wal removed, or an older copy?); type: ./vigie rebuild"
+    if events.add(db, HOST, judged, "loss", "", words):
+        print(f"vigie: {database.NAME}: {words}", file=sys.stderr)
 
 
 def _settle(db: sqlite3.Connection, config: settings.Settings, now: int) -> None:
@@ -144,7 +173,7 @@ def _judged(folder: str) -> int | None:
 def _write(path: str, text: str) -> None:
     """The whole file or the old one: written aside, then renamed."""
     aside = f"{path}.new"
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
     with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
     os.rename(aside, path)
@@ -160,14 +189,6 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _free_reserve(data: str) -> bool:
-    try:
-        os.unlink(os.path.join(data, database.RESERVE))
-    except OSError:
-        return False
-    return True
-
-
 def main() -> int:
     data = ""
     try:
@@ -176,7 +197,7 @@ def main() -> int:
         try:
             run(config, now)
         except (database.DatabaseError, sqlite3.Error, OSError) as error:
-            if not _is_full(error) or not _free_reserve(data):
+            if not _is_full(error) or not reserve.free(data):
                 raise
             run(config, now)
     except database.Busy:
@@ -192,4 +213,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    gc.freeze()
+    gc.enable()
+    done = main()
+    sys.stderr.flush()
+    os._exit(done)  # everything is closed: taking the interpreter apart costs more than judging a cycle

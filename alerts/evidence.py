@@ -13,7 +13,6 @@ Command names only. VIGIE_EVIDENCE_ARGUMENTS=1 keeps arguments too: they may hol
 """
 
 import json
-import os
 import re
 import sqlite3
 import sys
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 from alerts import baseline, growth, running
 from alerts.growth import Growth
 from alerts.running import Process, Total
-from archive import clock, database, events, pseudonyms, read, timeline
+from archive import clock, database, events, pseudonyms, read, rights, timeline
 from archive import evidence as rows
 from archive.settings import Settings, SettingsError, load
 
@@ -240,13 +239,13 @@ def _login(fact: read.Fact) -> Login:
 
 
 def main(argv: list[str]) -> int:
-    os.umask(0o077)
     numbers = [int(word) for word in argv if word.isascii() and word.isdigit()]
     if not numbers or any(not word.isdigit() and word != "--incident" for word in argv):
         print("usage: python -m alerts.evidence --incident NUMBER...", file=sys.stderr)
         return 2
     try:
         settings = load()
+        rights.take(settings.data)
         with database.locked(settings.data, 20.0, LOCK):
             take(settings, numbers, clock.now())
             from alerts import person  # it reads this module

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from alerts import event_words
 from alerts.evidence import Evidence
 from alerts.running import Process
 from alerts.words import N_, Words
@@ -91,7 +92,7 @@ def evidence_tables(found: Evidence, words: Words, now: int, most: int) -> Itera
             (
                 words.moment(one.at, now),
                 words.gettext(_EVENTS.get(one.kind, one.kind)),
-                cell(f"{one.subject} {one.detail}" if one.kind != "package" else one.subject, 70).strip(),
+                cell(event_words.said(one.kind, one.subject, one.detail, words), 70),
             )
             for one in found.events[:most]
         ]

@@ -9,7 +9,6 @@
 Killed anywhere, a mail is sent once or twice with the same Message-ID, never zero times: a lease simply runs out.
 """
 
-import os
 import random
 import signal
 import sqlite3
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 from alerts import apprise_kind, digest, mail, parcels, sendmail, smtp
 from alerts.outcome import ACCEPTED, REFUSED, Courier, LoginRefused, Outcome, Unreachable, one_line
-from archive import clock, database, leaving, outbox, read, recipients
+from archive import clock, database, leaving, outbox, read, recipients, rights
 from archive import evidence as evidence_rows
 from archive.leaving import Waiting
 from archive.outbox import Notification
@@ -263,11 +262,12 @@ def wait_for_evidence(data: str, now: int, patience: float) -> None:
 
 def main() -> int:
     """The step: settings, one run, one line on standard error where nothing can be sent."""
-    os.umask(0o077)
     # Belt and braces: whatever hangs, this process ends, and its leases run out.
     signal.alarm(int(BUDGET) + 300)
     try:
-        sent = run(load(), clock.now(), patience=PATIENCE)
+        settings = load()
+        rights.take(settings.data)
+        sent = run(settings, clock.now(), patience=PATIENCE)
     except (SettingsError, database.DatabaseError) as error:
         print(f"vigie: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,8 @@ umask 077
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 python=.venv/bin/python
+data=${VIGIE_DATA:-data}
+[[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007 # two users of one group: archive/rights.py
 [[ -x $python ]] || python=python3
 
 # Without --send-only the spool is loaded and judged first, as a cycle does.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from alerts import chart_data, wording
+from alerts import chart_data, reasons, wording
 from alerts.advice import advice
 from alerts.findings import Table, cell, evidence_tables
 from alerts.forecast import Forecast
@@ -138,7 +138,7 @@ def _facts(story: Story, words: Words, now: int) -> Iterable[tuple[str, str]]:
             at = words.moment(last.peak_at, now)
             yield words.gettext("Worst"), words.gettext("%(value)s, %(moment)s", value=peak, moment=at) if peak else ""
     if story.reason:
-        yield words.gettext("What it said"), story.reason
+        yield words.gettext("What it said"), reasons.told(story.reason, words)
     if last.flaps:
         yield (
             words.gettext("Came back"),

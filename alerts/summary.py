@@ -114,9 +114,12 @@ def _incidents(words: Words, incidents: Sequence[Band], start: int, now: int) ->
     """How many, and how long together within the period."""
     if not incidents:
         return words.gettext("No incident.")
-    span = sum(max(0, min(band.end, now) - max(band.start, start)) for band in incidents)
+    span = sum(
+        max(0, min(band.end, now) - max(band.start, start)) if band.count == 1 else band.seconds for band in incidents
+    )
+    count = sum(band.count for band in incidents)
     return words.ngettext(
-        "%(num)s incident (%(span)s).", "%(num)s incidents (%(span)s).", len(incidents), span=words.duration(span)
+        "%(num)s incident (%(span)s).", "%(num)s incidents (%(span)s).", count, span=words.duration(span)
     )
 
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from typing import NamedTuple
 
-from archive import database
+from archive import database, rights
 
 KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY = 7, 4, 12
 LOCK = "backup.lock"  # one backup at a time; the writer's lock is not needed, a reader's snapshot is whole
@@ -52,7 +52,7 @@ def make(data: str, folder: str, now: int) -> Backup:
     5. only then may an older one go.
     """
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     except OSError as error:
         raise BackupError(f"{folder}: cannot be used for backups: {error.strerror or error}") from error
     with database.locked(data, 30.0, LOCK):
@@ -78,7 +78,7 @@ def _copy(data: str, final: str) -> None:
     aside = os.path.join(folder, f".{name}.new")
     try:
         # Made by us, closed to others, before a byte is in it.
-        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        _new_file(aside)
         with database.reader(data) as source:
             expected = facts(source)
             copy = sqlite3.connect(aside, isolation_level=None)
@@ -249,20 +249,26 @@ def _put_beside(path: str, aside: str) -> None:
 
 def copied(path: str, aside: str) -> None:
     """A backup's bytes in a new file of ours, compared with its SHA-256. `aside` must not be there."""
-    os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    _new_file(aside)
     shutil.copyfile(path, aside)
     _check_sum(aside, path)
 
 
+def _new_file(path: str) -> None:
+    """An empty file of ours, where there was none."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(path, flags, rights.of_file(path)))
+
+
 def _new_folder(parent: str, now: int) -> str:
     """A folder of this second's name that was not there."""
-    os.makedirs(parent, mode=0o700, exist_ok=True)
+    os.makedirs(parent, mode=rights.of_folder(parent), exist_ok=True)
     name = path = os.path.join(parent, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)))
     number = 1
     while os.path.lexists(path):
         number += 1
         path = f"{name}-{number}"
-    os.mkdir(path, 0o700)
+    os.mkdir(path, rights.of_folder(path))
     return path
 
 
@@ -273,7 +279,7 @@ def sha256(path: str) -> str:
 
 def write_sum(path: str, digest: str, name: str) -> None:
     """The form that `sha256sum -c` reads."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
     with open(fd, "w", encoding="ascii") as file:
         file.write(f"{digest}  {name}\n")
         file.flush()

@@ -13,33 +13,33 @@ A reader that may not write the folder (another user's dashboard) and finds no -
 again when somebody wrote meanwhile.
 """
 
-import fcntl
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from archive import engine
+from archive import engine, rights
+from archive.lock import (
+    CALM,
+    LOCK,
+    NAME,
+    Busy,
+    DatabaseError,
+    changed_apart,
+    end_calm,
+    locked,
+    renew_calm,
+)
+from archive.reserve import make_reserve
+
+# Said of the file here, defined with the lock that every writer holds.
+__all__ = ["CALM", "LOCK", "NAME", "Busy", "DatabaseError", "end_calm", "locked"]
 
 APPLICATION_ID = 0x56494749  # "VIGI"
 MIGRATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "migrations")
-NAME = "vigie.db"
-LOCK = "lock"
 # Made once beside the database: from then on a missing or empty database is a loss, never a first run.
 MARK = "installed"
-CALM = "calm"  # in run/: while it stands, texts may wait in the spool (alerts/calm.py)
-RESERVE = "reserve"
-RESERVE_BYTES = 8 << 20
-
-
-class DatabaseError(Exception):
-    """The database cannot be used: says which file, why, and what to type."""
-
-
-class Busy(DatabaseError):
-    """Another writer holds the lock; the work waits for the next cycle."""
 
 
 class Missing(DatabaseError):
@@ -55,75 +55,17 @@ class Newer(DatabaseError):
 
 
 @contextmanager
-def locked(data: str, wait: float = 10.0, name: str = LOCK) -> Iterator[None]:
-    """Hold `data/lock`. Waits up to `wait` seconds, then raises Busy. Whoever holds it may change what is judged, so the
-    next cycle is judged at once.
-
-    After locking, the file must still be the one at the path: a lock file removed and made anew would let two in.
-    """
-    path = os.path.join(data, name)
-    began = time.monotonic()
-    deadline = began + wait
-    while True:
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise DatabaseError(f"{path}: cannot be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine, there = os.fstat(fd), os.stat(path)
-            if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
-                _check_private(path, mine)
-                break
-        except BlockingIOError:
-            pass
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
-        if time.monotonic() >= deadline:
-            raise Busy(f"{path}: another step of Vigie is writing; this one leaves its work for the next cycle")
-        time.sleep(_until_next_try(time.monotonic() - began))
-    try:
-        if name == LOCK:
-            end_calm(data)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _until_next_try(waited: float) -> float:
-    """Seconds to sleep. Who has waited longer asks more often, so that nobody is overtaken for long: asking is fair to
-    none by itself, and a queue of the kernel's (a blocking flock) knows no deadline without a signal or a thread.
-    """
-    return min(0.02, max(0.0005, 0.0001 / (waited + 0.001)))
-
-
-def end_calm(data: str) -> None:
-    """Let the next cycle be archived and judged at once."""
-    try:
-        os.unlink(os.path.join(data, "run", CALM))
-    except OSError:
-        return  # it was not there
-
-
-def _check_private(path: str, found: os.stat_result) -> None:
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        raise DatabaseError(f"{path}: others may open it; type: chmod 600 {path!r}")
-
-
-@contextmanager
-def writer(data: str, wait: float = 10.0, lock: int = 0) -> Iterator[sqlite3.Connection]:
-    """The one writing connection, within the lock. Transactions are the caller's (see `transaction`). `lock`, on
-    PostgreSQL: a machine's number; what it sends waits for nobody else's."""
+def writer(data: str, wait: float = 10.0, lock: int = 0, *, calm: bool = False) -> Iterator[sqlite3.Connection]:
+    """The one writing connection, within the lock. Transactions are the caller's (see `transaction`). `calm`: what the shell
+    knows of the levels is left in force. `lock`, on PostgreSQL: a machine's number; what it sends waits for nobody else's."""
     if engine.url_of(data):
         # The file's lock is for the spool and the journal, which no other machine's parcel touches.
-        with locked(data, wait) if not lock else nullcontext(), _elsewhere(data, "writer", lock) as db:
+        with locked(data, wait, calm=calm) if not lock else nullcontext(), _elsewhere(data, "writer", lock) as db:
             yield db
         return
-    with locked(data, wait):
+    with locked(data, wait, calm=calm):
+        if calm and changed_apart(data):
+            end_calm(data)
         db = _open(data, "rw")
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -136,6 +78,7 @@ def writer(data: str, wait: float = 10.0, lock: int = 0) -> Iterator[sqlite3.Con
             raise _worded(data, error) from error
         finally:
             db.close()
+            renew_calm(data)
 
 
 @contextmanager
@@ -157,10 +100,7 @@ def reader(data: str) -> Iterator[sqlite3.Connection]:
 
     Texts that were left waiting because all was calm are archived first: no reader sees less than there is.
     """
-    if os.path.exists(os.path.join(data, "run", CALM)):
-        from archive import waiting
-
-        waiting.load(data)
+    settle(data)
     if engine.url_of(data):
         with _elsewhere(data, "reader") as db:
             yield db
@@ -177,6 +117,32 @@ def reader(data: str) -> Iterator[sqlite3.Connection]:
     finally:
         db.close()
     _check_still(data, still)
+
+
+def settle(data: str) -> None:
+    """Archive the texts that were left waiting because all was calm, if there are any."""
+    if os.path.exists(os.path.join(data, "run", CALM)):
+        from archive import waiting
+
+        waiting.load(data)
+
+
+def stamp(data: str) -> tuple[int, ...]:
+    """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
+    before the rows were read is never older than them."""
+    if engine.url_of(data):
+        from archive import postgresql
+
+        return postgresql.stamp(data)
+    found: list[int] = []
+    for suffix in ("", "-wal"):
+        try:
+            seen = os.stat(os.path.join(data, NAME + suffix))
+        except FileNotFoundError:
+            continue
+        if seen.st_size:  # a reader makes an empty -wal: nothing was written
+            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
+    return tuple(found)
 
 
 def _must_not_touch(data: str) -> bool:
@@ -272,7 +238,7 @@ def _make(path: str, uid: str, name: str, machine: str, now: int) -> None:
         raise DatabaseError(f"{path}: cannot be made: {error}") from error
     finally:
         db.close()
-    os.chmod(aside, 0o600)
+    os.chmod(aside, rights.of_file(path))
     sync(aside)
     os.rename(aside, path)
     sync(os.path.dirname(path))
@@ -325,23 +291,6 @@ def pending(data: str) -> bool:
         return postgresql.pending(data)
     with reader(data) as db:
         return bool(db.execute("PRAGMA user_version").fetchone()[0] < latest_version())
-
-
-def make_reserve(data: str) -> None:
-    """8 MB set aside: freed when the disk is full, so that the incident and its mail can still be written."""
-    path = os.path.join(data, RESERVE)
-    try:
-        if os.path.exists(path) and os.path.getsize(path) == RESERVE_BYTES:
-            return
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return
-    try:
-        os.posix_fallocate(fd, 0, RESERVE_BYTES)
-    except OSError:
-        os.unlink(path)
-    finally:
-        os.close(fd)
 
 
 def _open(data: str, mode: str) -> sqlite3.Connection:

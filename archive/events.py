@@ -6,17 +6,18 @@ from typing import NamedTuple
 
 class Event(NamedTuple):
     at: int
-    kind: str  # boot, login, account, package, backup, purge, restore, setting, quarantine
+    kind: str  # boot, login, account, package, backup, purge, restore, setting, quarantine, spool, loss
     subject: str
     detail: str
 
 
-def add(db: sqlite3.Connection, host: int, at: int, kind: str, subject: str, detail: str) -> None:
-    """Keep an event; the same one twice changes nothing."""
-    db.execute(
+def add(db: sqlite3.Connection, host: int, at: int, kind: str, subject: str, detail: str) -> bool:
+    """Keep an event; the same one twice changes nothing. Whether it was new."""
+    done = db.execute(
         "INSERT INTO event (host, at, kind, subject, detail) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (host, at, kind, subject, detail),
     )
+    return done.rowcount == 1
 
 
 def between(db: sqlite3.Connection, host: int, start: int, end: int, limit: int = 200) -> list[Event]:

@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from archive import database
+from archive.refused import Refused
 
 
-class IncidentError(Exception):
-    """What was asked cannot be done. `field` names the value; `message` is an English msgid for `values`."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(f"{field}: {message % values if values else message}")
-        self.field, self.message, self.values = field, message, values
+class IncidentError(Refused):
+    """What was asked of an incident, or of planned work, cannot be done."""
 
 
 class Incident(NamedTuple):
@@ -68,7 +65,11 @@ _COLUMNS = ", ".join(Incident._fields)
 
 def live(db: sqlite3.Connection, host: int) -> list[Incident]:
     """Everything that is not over: pending, open, eased; by number."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM incident WHERE host=? AND state <> 'resolved' ORDER BY id", (host,))
+    # Left to itself SQLite walks every incident there ever was: it does not know that few are not over.
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM incident INDEXED BY incident_live WHERE host=? AND state <> 'resolved' ORDER BY id",
+        (host,),
+    )
     return [Incident(*row) for row in rows]
 
 
@@ -77,12 +78,20 @@ def get(db: sqlite3.Connection, ident: int) -> Incident | None:
     return Incident(*row) if row else None
 
 
-def recent(db: sqlite3.Connection, host: int, limit: int = 50, before: int | None = None) -> list[Incident]:
-    """Incidents that opened, newest first; `before` is the opened_at of the last one of the page before."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM incident WHERE host=? AND opened_at < ? ORDER BY opened_at DESC, id DESC LIMIT ?",
-        (host, 2**62 if before is None else before, limit),
-    )
+def recent(
+    db: sqlite3.Connection, host: int, limit: int = 50, before: int | None = None, line: tuple[str, str] | None = None
+) -> list[Incident]:
+    """Incidents that opened, newest first, of all lines or of one (metric, labels). `before` is the opened_at of the last
+    one of the page before; so those that opened in the same second as the last are all given, above `limit` if need be."""
+    of, names = ("", ()) if line is None else (" AND metric=? AND labels=?", line)
+    select = f"SELECT {_COLUMNS} FROM incident WHERE host=?{of} AND opened_at"
+    edge = 2**62 if before is None else before
+    rows = db.execute(f"{select} < ? ORDER BY opened_at DESC, id DESC LIMIT ?", (host, *names, edge, limit)).fetchall()
+    if len(rows) == limit:
+        last = Incident(*rows[-1])
+        rows += db.execute(
+            f"{select} = ? AND id < ? ORDER BY id DESC", (host, *names, last.opened_at, last.id)
+        ).fetchall()
     return [Incident(*row) for row in rows]
 
 
@@ -100,15 +109,56 @@ def of_line(db: sqlite3.Connection, host: int, kind: str, metric: str, labels: s
 
 
 def of_span(
-    db: sqlite3.Connection, host: int, metric: str, labels: str, kinds: Sequence[str], start: int, end: int
+    db: sqlite3.Connection,
+    host: int,
+    metric: str,
+    labels: str,
+    kinds: Sequence[str],
+    start: int,
+    end: int,
+    limit: int = -1,
 ) -> list[Incident]:
-    """Incidents of one line, of these kinds, that opened and touch [start, end); the oldest first."""
+    """Incidents of one line, of these kinds, that opened and touch [start, end), or the newest `limit` of them; the oldest first."""
+    # Numbers first, from the index alone: a row is wide.
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM incident WHERE host=? AND metric=? AND labels=? AND opened_at IS NOT NULL"
-        " AND since_at < ? AND (ended_at IS NULL OR ended_at > ?) ORDER BY since_at, id",
-        (host, metric, labels, end, start),
+        f"SELECT {_COLUMNS} FROM incident WHERE id IN (SELECT id FROM incident WHERE {_touching(kinds)}"
+        " ORDER BY since_at DESC, id DESC LIMIT ?) ORDER BY since_at, id",
+        (host, metric, labels, start, end, *kinds, limit),
     )
-    return [found for row in rows if (found := Incident(*row)).kind in kinds]
+    return [Incident(*row) for row in rows]
+
+
+class Spell(NamedTuple):
+    """Incidents of one line and level that began within the same `grain` seconds."""
+
+    level: str
+    since_at: int
+    until: int  # the last one's end; now while one is not over
+    number: int
+    seconds: int  # together, from `counted_from` on
+
+
+def spells(
+    db: sqlite3.Connection, host: int, metric: str, labels: str, kinds: Sequence[str], start: int, end: int, *,
+    now: int, grain: int, counted_from: int,
+) -> list[Spell]:  # fmt: skip
+    """The same incidents, all of them, for a picture: at most two a grain, however many there are; the oldest first."""
+    rows = db.execute(
+        f"SELECT level, min(since_at), max(ifnull(ended_at, ?1)), count(*),"
+        " sum(max(0, min(ifnull(ended_at, ?1), ?1) - max(since_at, ?2)))"
+        f" FROM incident WHERE {_touching(kinds, 4)} GROUP BY level, since_at / ?3 ORDER BY min(since_at), level",
+        (now, counted_from, max(1, grain), host, metric, labels, start, end, *kinds),
+    )
+    return [Spell(*row) for row in rows]
+
+
+def _touching(kinds: Sequence[str], first: int = 1) -> str:
+    """A condition whose parameters, from number `first` on, are host, metric, labels, start, end and the kinds. What ended
+    before the span is not even looked at: the index (incident_line) is ordered by the end."""
+    host, metric, labels, start, end = (f"?{first + rank}" for rank in range(5))
+    listed = ", ".join(f"?{first + 5 + rank}" for rank in range(len(kinds)))
+    line = f"host={host} AND metric={metric} AND labels={labels} AND opened_at IS NOT NULL"
+    return f"{line} AND ifnull(ended_at, 4611686018427387904) > {start} AND since_at < {end} AND kind IN ({listed})"
 
 
 def transitions(db: sqlite3.Connection, incident: int) -> list[Transition]:

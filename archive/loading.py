@@ -6,6 +6,7 @@ and came back leaves rows in the future, and they must not be taken for the pres
 
 import json
 import sqlite3
+from functools import lru_cache
 from typing import NamedTuple
 
 from archive import events, partitions, past, pseudonyms, spool, text, units
@@ -41,15 +42,18 @@ class Known(NamedTuple):
 class Loading:
     """One cycle on its way into the database, within the caller's transaction.
 
-    `now` is when it is archived; None when that is not known any more (a rebuild): then there is no lag.
+    `now` is when it is archived; None when that is not known any more (a rebuild): then there is no lag. `before`: the
+    cycle loaded just before within the same transaction, whose metrics and series need not be read again.
     """
 
-    def __init__(self, db: sqlite3.Connection, host: int, cycle: spool.Cycle, now: int | None) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, host: int, cycle: spool.Cycle, now: int | None, before: "Loading | None" = None
+    ) -> None:
         self.db, self.host, self.cycle = db, host, cycle
         self.lag = None if now is None else max(0, now - cycle.at)
         self.newest = True  # no later cycle of this machine is archived yet
-        self.metrics: dict[str, Known] = {}
-        self.series: dict[tuple[int, str], int] = {}
+        self.metrics: dict[str, Known] = before.metrics if before else {}
+        self.series: dict[tuple[int, str], int] = before.series if before else {}
         self.raw: dict[str, tuple[float, float]] = {}
         self.fresh: dict[str, tuple[float, float]] = {}  # counters seen now
         self.values: dict[tuple[str, str], float] = {}
@@ -88,17 +92,9 @@ class Loading:
         self.remember()
         self.db.execute(
             "INSERT INTO cycle VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.host,
-                self.cycle.at,
-                self.cycle.boot,
-                self.cycle.uptime,
-                self.lag or 0,
-                len(self.cycle.sections),
-                len(failed),
-                len(self.rows),
-            ),
-        )
+            (self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.lag or 0, len(self.cycle.sections), len(failed),
+             len(self.rows)),
+        )  # fmt: skip
         return Loaded(
             self.host, self.cycle.at, self.cycle.boot, self.cycle.uptime, self.values, facts, len(self.rows), failed
         )  # fmt: skip
@@ -120,8 +116,9 @@ class Loading:
 
     def recall(self) -> None:
         """What the database already knows: metrics, series, and the counters of this boot."""
-        self.recall_metrics()
-        self.recall_series()
+        if not self.metrics:
+            self.recall_metrics()
+            self.recall_series()
         self.recall_counters()
 
     def recall_metrics(self) -> None:
@@ -318,10 +315,12 @@ _PROBE = (
 )
 
 
+@lru_cache(4096)
 def _shipped(metric: text.Metric) -> str:
     return json.dumps(metric.shipped._asdict()) if metric.shipped else ""
 
 
+@lru_cache(4096)
 def labels_json(labels: Labels) -> str:
     """Labels as the database holds them: a JSON object, keys sorted, no spaces."""
     return json.dumps(dict(labels), sort_keys=True, separators=(",", ":"), ensure_ascii=False) if labels else "{}"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
-from archive import database, engine
+from archive import database, engine, rights
 
 NAME = "logins.db"
 LOCK = "logins.lock"
@@ -93,7 +93,8 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
     path = os.path.join(data, NAME)
     try:
         if mode == "rwc" and not os.path.exists(path):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(path, flags, rights.of_file(path)))
         if stat.S_IMODE(os.lstat(path).st_mode) & 0o007 or os.path.islink(path):
             raise database.DatabaseError(f"{path}: others may open it; type: chmod 600 {path!r}")
         quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -119,9 +119,15 @@ def _within(found: list[tuple[int, int]], start: int, end: int) -> list[tuple[in
 
 def every(db: sqlite3.Connection, host: int, series: int, start: int, end: int) -> dict[int, int]:
     """{at: value} of all samples with start <= at <= end, packed or not. What is packed came first, and stays."""
-    found = dict(
+    # From minute to minute, for the key begins with the time: all the lines' rows of a day are eighty times as many.
+    found: dict[int, int] = dict(
         db.execute(
-            "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=?", (host, start, end, series)
+            "WITH RECURSIVE minute(at) AS ("
+            "SELECT min(at) FROM sample WHERE host=?1 AND at BETWEEN ?2 AND ?3 UNION ALL"
+            " SELECT (SELECT min(at) FROM sample WHERE host=?1 AND at > minute.at AND at <= ?3)"
+            " FROM minute WHERE minute.at IS NOT NULL)"
+            " SELECT s.at, s.value FROM minute CROSS JOIN sample s ON s.host=?1 AND s.at=minute.at AND s.series=?4",
+            (host, start, end, series),
         ).fetchall()
     )
     found.update(samples(db, host, series, start, end))

@@ -9,18 +9,16 @@ STRETCH = 16 * DAY  # the longest that one packed row of a line spans
 
 
 def oldest(db: sqlite3.Connection) -> int | None:
-    """The oldest time for which a row names somebody; None when none does."""
+    """The oldest time for which a row names somebody; None when none does. Of what is packed, when its last moment was: it goes
+    as a whole."""
     found: list[int] = []
-    for column, tables in (("at", with_column(db, "at")), ("day", with_column(db, "day"))):
-        for table in tables:
-            if table in with_column(db, "series") and table != "incident":
-                lines = _lines(db)
-                found += [
-                    row[0]
-                    for line in lines
-                    if (row := db.execute(f'SELECT min("{column}") FROM "{table}" WHERE host=1 AND series=?', (line,)).fetchone())
-                    and row[0] is not None
-                ]  # fmt: skip
+    lines = _lines(db)
+    for table, column, span in _tables(db):
+        for line in lines:
+            row = db.execute(
+                f'SELECT min("{column}" + {span}) FROM "{table}" WHERE host=1 AND series=?', (line,)
+            ).fetchone()
+            found += [row[0]] if row[0] is not None else []
     for sql in (
         "SELECT min(gone_at) FROM fact WHERE gone_at IS NOT NULL AND labels LIKE '%\"user\"%'",
         "SELECT min(at) FROM event WHERE kind IN ('login', 'account')",
@@ -31,6 +29,23 @@ def oldest(db: sqlite3.Connection) -> int | None:
     return min(found, default=None)
 
 
+def _tables(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """(table, its column of time, the seconds that one of its rows spans as SQL) of every table of a line's figures."""
+    found = []
+    for table in with_column(db, "series"):
+        if table == "incident":
+            continue
+        columns = {row[1] for row in db.execute(f'PRAGMA table_info("{table}")')}
+        if "day" in columns:
+            found.append((table, "day", str(DAY)))
+        elif "data" in columns:
+            span = f"CASE WHEN step < 3600 THEN {DAY} ELSE {STRETCH} END" if "step" in columns else str(STRETCH)
+            found.append((table, "at", span))
+        else:
+            found.append((table, "at", "1"))
+    return found
+
+
 def _lines(db: sqlite3.Connection) -> list[int]:
     rows = db.execute(f"SELECT id, labels FROM series WHERE labels LIKE '%\"{LABEL}\"%'").fetchall()
     return [ident for ident, labels in rows if name_of(labels)]
@@ -39,21 +54,14 @@ def _lines(db: sqlite3.Connection) -> list[int]:
 def purge(db: sqlite3.Connection, before: int) -> int:
     """Remove what names people and is older than `before`, within the caller's transaction. Returns the rows removed.
 
-    Packed rows go by the whole UTC day. An incident that ended before goes with its story.
+    Packed rows go as a whole, once their last moment may: a day, or a stretch of sixteen. An incident that ended before goes with its story.
     """
     count = 0
     lines = _lines(db)
-    for table in with_column(db, "series"):
-        if table == "incident":
-            continue
-        columns = {row[1] for row in db.execute(f'PRAGMA table_info("{table}")')}
-        column = "day" if "day" in columns else "at"
-        # A stretch that is packed whole goes when its last day may; 16 days is the longest there is.
-        limit = before - DAY if column == "day" else before - STRETCH if "data" in columns else before
+    for table, column, span in _tables(db):
         for line in lines:
             count += db.execute(
-                f'DELETE FROM "{table}" WHERE series=? AND "{column}" < ?',
-                (line, limit if column == "at" else limit + 1),
+                f'DELETE FROM "{table}" WHERE series=? AND "{column}" + {span} <= ?', (line, before)
             ).rowcount
     count += db.execute("DELETE FROM fact WHERE gone_at < ? AND labels LIKE '%\"user\"%'", (before,)).rowcount
     count += db.execute("DELETE FROM event WHERE kind IN ('login', 'account') AND at < ?", (before,)).rowcount

@@ -282,6 +282,13 @@ def _latest(folder: str) -> int:
     return max(int(name.partition("_")[0]) for name in os.listdir(folder) if name.endswith(".sql"))
 
 
+def stamp(data: str) -> tuple[int, ...]:
+    """As database.stamp: which transactions are over. Every commit changes it."""
+    with _open(engine.url_of(data), GENERAL) as db:
+        said = db.execute("SELECT CAST(pg_current_snapshot() AS text)").fetchone()[0]
+    return tuple(int(part) for part in re.split("[:,]", said) if part)
+
+
 def pending(data: str) -> bool:
     with _open(engine.url_of(data), GENERAL) as db:
         return _version(db, "archive") < _latest(ARCHIVE)

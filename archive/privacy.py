@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from archive import backup, database, people, people_old, pseudonyms, purge, rebuild
+from archive import backup, database, people, people_old, pseudonyms, purge, rebuild, rights
 from archive.people import DAY, Touched
 from archive.pseudonyms import Names
 
@@ -208,7 +208,7 @@ def _archive(path: str, names: Names, *, dry: bool) -> list[str]:
     aside = os.path.join(folder, f".{name}.new")
     with lzma.open(aside, "wb", preset=2) as out:
         out.write(new)
-    os.chmod(aside, 0o600)
+    os.chmod(aside, rights.of_file(aside))
     database.sync(aside)
     os.rename(aside, path)
     database.sync(folder)

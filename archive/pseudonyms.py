@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from archive import spool, text
+from archive import rights, spool, text
 from archive.text import Labels, ProbeText
 
 LABEL = "user"
@@ -87,7 +87,9 @@ def key(data: str) -> bytes:
     except FileNotFoundError:
         aside = f"{path}.{os.getpid()}"
         with open(
-            os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
+            os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, rights.of_file(path)),
+            "w",
+            encoding="ascii",
         ) as file:
             file.write(f"{os.urandom(32).hex()}\n")
             file.flush()
@@ -191,7 +193,8 @@ def replace(path: str, new: bytes) -> None:
     """A file's bytes, written aside, synced, renamed."""
     folder, name = os.path.split(path)
     aside = os.path.join(folder, f".{name}.covered")
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with open(os.open(aside, flags, rights.of_file(path)), "wb") as file:
         file.write(new)
         file.flush()
         os.fsync(file.fileno())

@@ -21,6 +21,7 @@ AGREE = 3600  # seconds the clock may be ahead of the newest sample
 TRUSTED_AFTER = DAY  # seconds of uptime that must agree with the clock
 TRUSTED_DAYS = 3  # or, where the machine never runs that long: so many days of the last week with cycles
 KEPT_PAGES, GIVEN_PAGES = 256, 512  # of 4 KB: free ones that stay in the file, and most that one slice gives back
+JOURNAL_DAYS = 14
 MOST_DAYS = 2  # days' worth that one run removes
 ALLOWED = "purge_allowed"  # a setting: UTC seconds
 
@@ -247,7 +248,7 @@ def _oldest(db: sqlite3.Connection, host: int) -> int | None:
     return min((at for at in (plain, packed, old) if at is not None), default=None)
 
 
-def journal(data: str, now: int, days: int = 14, most: int = 64 << 20) -> int:
+def journal(data: str, now: int, days: int = JOURNAL_DAYS, most: int = 64 << 20) -> int:
     """Compress the journal's past days; keep the newest `days` of those there are, and `most` bytes. Returns files dropped.
 
     A day is a folder of texts until it is over, then one .xz of all of them (their end marks and the xz checksum tell

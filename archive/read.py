@@ -6,10 +6,12 @@ Values come back in the metric's own unit (0.9 for 90 %), times in UTC seconds.
 import itertools
 import json
 import sqlite3
-from bisect import bisect_right
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
 
-from archive import pack, past, rolled, rollup
+from archive import pack, past, rolled, rollup, spans
+from archive.spans import Span
 
 DAY = 86_400
 ROLLED = (rollup.FINE, rollup.HOUR, rollup.DAY)
@@ -50,6 +52,10 @@ class Point(NamedTuple):
     least: float
     greatest: float
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of a point
+
+
+# A graph has hundreds of points: what NamedTuple puts around making one takes longer than all the rest.
+_POINT = cast(Callable[[tuple[int, float, float, float, int]], Point], partial(tuple.__new__, Point))
 
 
 class Cycle(NamedTuple):
@@ -168,6 +174,9 @@ def _before(db: sqlite3.Connection, host: int, series: int, start: int, until: i
         (host, series, rollup.FINE, start - rollup.FINE, until),
     ).fetchone()[0]
     if span is None:
+        packed = rolled.read(db, host, series, rollup.FINE, start - rollup.FINE + 1, until)
+        span = packed[-1].at[-1] if packed else None
+    if span is None:
         return None
     row = db.execute(
         "SELECT at, value FROM sample WHERE host=? AND at BETWEEN ? AND ? AND series=? ORDER BY at DESC LIMIT 1",
@@ -191,54 +200,41 @@ def points(db: sqlite3.Connection, host: int, line: Series, start: int, end: int
     start -= start % step
     end += -end % step
     level = max((span for span in ROLLED if step % span == 0), default=0)
-    spans: dict[int, tuple[int, int, float, int]] = {}
+    found: list[Span] = []
     for span, first, last in rollup.pieces(db, host, start, end, level):
         if not span:
-            for at, value in pack.every(db, host, line.id, first, last - 1).items():
-                _merge(spans, at - at % step, value, value, value, 1)
+            found += spans.of_samples(pack.every(db, host, line.id, first, last - 1), step)
             continue
-        for least, greatest, total, count, at in _summed(db, host, line.id, span, first, last, step):
-            _merge(spans, at - at % step, least, greatest, total, count)
-        for found in rolled.read(db, host, line.id, span, first, last):
-            _merge_all(spans, found, step)
+        found += _summed(db, host, line.id, span, first, last, step)
+        for size, packed in rolled.read_by(db, host, line.id, span, first, last, step):
+            found += spans.of_packed(packed, size, step)
     scale = line.metric.scale
     return [
-        Point(at, total / count / scale, least / scale, greatest / scale, count)
-        for at, (least, greatest, total, count) in sorted(spans.items())
+        _POINT((at, total / count / scale, least / scale, greatest / scale, count))
+        for at, least, greatest, total, count in spans.whole(found)
     ]
 
 
-def _merge(
-    spans: dict[int, tuple[int, int, float, int]], at: int, least: int, greatest: int, total: float, count: int
-) -> None:
-    if at in spans:
-        known = spans[at]
-        spans[at] = (min(known[0], least), max(known[1], greatest), known[2] + total, known[3] + count)
-    else:
-        spans[at] = (least, greatest, total, count)
-
-
-def _merge_all(spans: dict[int, tuple[int, int, float, int]], found: rolled.Spans, step: int) -> None:
-    """Spans of one blob, by `step`: neighbours that fall into one are put together as slices of the columns."""
-    starts = [at - at % step for at in found.at]
-    place, size = 0, len(starts)
-    while place < size:
-        at, first = starts[place], place
-        place = bisect_right(starts, at, first, min(size, first + step // rolled.FINE))
-        least, greatest = min(found.least[first:place]), max(found.greatest[first:place])
-        _merge(spans, at, least, greatest, float(sum(found.sum[first:place])), sum(found.count[first:place]))
-
-
-def _summed(
-    db: sqlite3.Connection, host: int, series: int, span: int, start: int, end: int, step: int
-) -> list[tuple[int, int, float, int, int]]:
-    """(least, greatest, sum, count, at) from the rows of rollups of `span` seconds, put together by `step`."""
+def _summed(db: sqlite3.Connection, host: int, series: int, span: int, start: int, end: int, step: int) -> list[Span]:
+    """From the rows of rollups of `span` seconds, put together by `step`."""
+    if span == step:
+        return db.execute(
+            "SELECT at, least, greatest, sum, count FROM rollup WHERE host=? AND series=? AND step=?"
+            " AND at >= ? AND at < ?",
+            (host, series, span, start, end),
+        ).fetchall()
     # total(): a sum of sums may pass what an INTEGER holds.
     return db.execute(
-        "SELECT min(least), max(greatest), total(sum), sum(count), min(at) FROM rollup"
-        " WHERE host=? AND series=? AND step=? AND at >= ? AND at < ? GROUP BY at - at % ?",
+        "SELECT min(at) - min(at) % ?6, min(least), max(greatest), total(sum), sum(count) FROM rollup"
+        " WHERE host=?1 AND series=?2 AND step=?3 AND at >= ?4 AND at < ?5 GROUP BY at - at % ?6",
         (host, series, span, start, end, step),
     ).fetchall()
+
+
+def has_cycle(db: sqlite3.Connection, host: int, at: int) -> bool:
+    """Whether the cycle of a time is archived, packed or not."""
+    row = db.execute("SELECT 1 FROM cycle WHERE host=? AND at=?", (host, at)).fetchone()
+    return row is not None or past.at_second(db, host, at) is not None
 
 
 def rolled_until(db: sqlite3.Connection, host: int) -> int:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from archive import changes, database
 from archive.changes import Change
+from archive.refused import Refused
 from archive.settings import Settings, address
 
 SUBJECT = "recipient:"  # how a recipient is called in the history of changes
@@ -20,12 +21,8 @@ MOST = 200
 TAKEN_OFF = "taken off the list of recipients"
 
 
-class RecipientError(Exception):
-    """A recipient that cannot be kept: `field` is address, level or language; `message` has its `values` to fill in."""
-
-    def __init__(self, field: str, message: str, **values: str) -> None:
-        super().__init__(message % values)
-        self.field, self.message, self.values = field, message, values
+class RecipientError(Refused):
+    """A recipient that cannot be kept: `field` is address, level or language."""
 
 
 class Recipient(NamedTuple):

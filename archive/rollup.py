@@ -7,6 +7,7 @@ text touched. What read.points must know: samples before `until` stand in rollup
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from archive import pack, rolled
 from archive.rolled import DAY, FINE, HOUR
@@ -221,13 +222,15 @@ def reached(db: sqlite3.Connection, host: int, until: int, now: int) -> None:
     _set(db, f"rolled_until.{host}", str(until), now)
 
 
-def pack_some(db: sqlite3.Connection, host: int, before: int, spent: Callable[[], bool] = _never) -> bool:
-    """Pack the 5-minute and hourly rollups of stretches that ended before a time and have no late hour, within the
-    caller's transaction, until `spent`. True when there may be more to do."""
+def pack_some(
+    db: sqlite3.Connection, host: int, before: int, spent: Callable[[], bool] = _never, fine_before: int = 0
+) -> bool:
+    """Pack the rollups of stretches that ended before a time (the 5-minute ones: before `fine_before`, where it is later)
+    and have no late hour, within the caller's transaction, until `spent`. True when there may be more to do."""
     late = late_hours(db, host)
     for (series,) in db.execute("SELECT id FROM series WHERE host=? ORDER BY id", (host,)).fetchall():
         for step in (FINE, HOUR):
-            edge = min([before, until_of(db, host), *late[:1]])
+            edge = min([max(before, fine_before) if step == FINE else before, until_of(db, host), *late[:1]])
             if step == HOUR:
                 edge = min(edge, days_until(db, host))
             while rolled.pack(db, host, series, step, edge):
@@ -262,19 +265,39 @@ def _set(db: sqlite3.Connection, name: str, value: str, now: int) -> None:
     )
 
 
+class Edges(NamedTuple):
+    """What is rolled up, as until_of, days_until, fine_from and late_hours say: asked for at once, for a graph."""
+
+    until: int
+    days_until: int
+    fine_from: int
+    late: tuple[int, ...]
+
+
+def edges(db: sqlite3.Connection, host: int) -> Edges:
+    names = [f"{name}.{host}" for name in ("rolled_until", "days_until", "fine_from", "late_hours")]
+    found = dict(db.execute("SELECT name, value FROM setting WHERE name IN (?, ?, ?, ?)", names).fetchall())
+    until, days, fine, late = (found.get(name, "") for name in names)
+    return Edges(int(until or 0), int(days or 0), int(fine or 0), tuple(int(hour) for hour in late.split()))
+
+
 def pieces(db: sqlite3.Connection, host: int, start: int, end: int, level: int) -> list[tuple[int, int, int]]:
     """Where [start, end) is to be read: (span of the rollups, or 0 for the samples; from; to), in no order.
 
     `level` is the coarsest rollup that will do. What is not good there (not rolled up yet or any more, or late) is read
     one finer: days from hours, the others from the samples.
     """
+    return _pieces(edges(db, host), start, end, level) if level else _pieces(Edges(0, 0, 0, ()), start, end, 0)
+
+
+def _pieces(known: Edges, start: int, end: int, level: int) -> list[tuple[int, int, int]]:
     if not level:
         return [(0, start, end)] if start < end else []
-    until = until_of(db, host) if level != DAY else days_until(db, host)
-    first = min(end, max(start, fine_from(db, host))) if level == FINE else start
+    until = known.until if level != DAY else known.days_until
+    first = min(end, max(start, known.fine_from)) if level == FINE else start
     last = max(first, min(end, until))
     grain = DAY if level == DAY else HOUR
-    bad = sorted({hour - hour % grain for hour in late_hours(db, host) if first - grain < hour < last})
+    bad = sorted({hour - hour % grain for hour in known.late if first - grain < hour < last})
     below = HOUR if level == DAY else 0
     found = []
     finer = [(start, first), (last, end)]
@@ -284,5 +307,5 @@ def pieces(db: sqlite3.Connection, host: int, start: int, end: int, level: int) 
         first = max(first, min(last, hour + grain))
     found.append((level, first, last))
     return [piece for piece in found if piece[1] < piece[2]] + [
-        piece for since, to in finer if since < to for piece in pieces(db, host, since, to, below)
+        piece for since, to in finer if since < to for piece in _pieces(known, since, to, below)
     ]

@@ -6,6 +6,8 @@ umask 077
 export LC_ALL=C
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 python=.venv/bin/python
+data=${VIGIE_DATA:-data}
+[[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007 # two users of one group: archive/rights.py
 if [[ ! -x $python ]]; then
   echo "vigie: nothing is set up yet; type: $PWD/run_all.sh" >&2
   exit 127

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import stat
 import sys
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from archive import backup, clock, database, settings
+from archive import backup, clock, database, rights, settings
 
 
 def machine_hash(root: str) -> str:
@@ -24,8 +25,10 @@ def machine_hash(root: str) -> str:
 def run(config: settings.Settings, now: int) -> None:
     """1. Close the data folder to others. 2. Back up before a migration. 3. Create or migrate."""
     os.makedirs(config.data, mode=0o700, exist_ok=True)
-    if os.stat(config.data).st_mode & 0o007:
-        os.chmod(config.data, 0o700)
+    mode = stat.S_IMODE(os.stat(config.data).st_mode)
+    if mode & rights.OTHERS:
+        os.chmod(config.data, mode & ~rights.OTHERS if mode & rights.GROUP == rights.GROUP else 0o700)
+    rights.take(config.data)
     if os.path.exists(os.path.join(config.data, database.NAME)) and database.pending(config.data):
         backup.make(config.data, config.backup_dir, now)
     database.create(config.data, os.urandom(16).hex(), config.host_name, machine_hash(config.root), now)

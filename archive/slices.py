@@ -116,7 +116,8 @@ def pack_old(data: str, host: int, before: int, now: int) -> None:
         return False
 
     repeat(data, stretches)
-    repeat(data, lambda db, spent: rollup.pack_some(db, host, before, spent))
+    # Yesterday's 5-minute spans at once: a graph of a week then reads rows of today alone.
+    repeat(data, lambda db, spent: rollup.pack_some(db, host, before, spent, now // DAY * DAY))
 
     def cycles(db: sqlite3.Connection, spent: Spent) -> bool:
         while past.pack_one(db, host, now - past.KEEP):

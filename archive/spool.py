@@ -8,6 +8,8 @@ import re
 import stat
 from typing import NamedTuple
 
+from archive import rights
+
 MAX_BYTES = 16 << 20
 FUTURE = 3600  # seconds: a cycle further ahead than this is not believed
 KEPT_FILES, KEPT_BYTES = 200, 64 << 20  # what quarantine/ holds at most; the newest file always stays
@@ -88,24 +90,18 @@ def parse(raw: bytes) -> Cycle:
 
 
 def _sections(body: bytes, uptime: float) -> list[Section]:
+    if body and not body.startswith(_START):
+        raise SpoolError("text before the first section")
     found: list[Section] = []
-    head: re.Match[str] | None = None
-    start = position = 0
+    position = 0
     while position < len(body):
         end = body.index(b"\n", position) + 1
-        if body.startswith(_START, position):
-            if head:
-                found.append(_section(head, body[start:position], uptime))
-            line = body[position : end - 1].decode("utf-8", "replace")
-            head = _HEAD.fullmatch(line)
-            if not head:
-                raise SpoolError(f"not a section's head: {line[:100]!r}")
-            start = end
-        elif head is None:
-            raise SpoolError("text before the first section")
-        position = end
-    if head:
-        found.append(_section(head, body[start:], uptime))
+        line = body[position : end - 1].decode("utf-8", "replace")
+        head = _HEAD.fullmatch(line)
+        if not head:
+            raise SpoolError(f"not a section's head: {line[:100]!r}")
+        position = body.find(b"\n" + _START, end - 1) + 1 or len(body)
+        found.append(_section(head, body[end:position], uptime))
     return found
 
 
@@ -117,7 +113,7 @@ def _section(head: re.Match[str], text: bytes, uptime: float) -> Section:
 def quarantine(data: str, name: str, reason: str) -> None:
     """Set a file aside for a person, with the reason beside it. Bounded: the oldest leave (KEPT_FILES, KEPT_BYTES)."""
     folder = os.path.join(data, "quarantine")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     try:
         with open(os.path.join(folder, f"{name}.reason"), "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{reason}\n")
@@ -152,7 +148,7 @@ def to_journal(data: str, name: str, at: int) -> None:
     The same text delivered again is dropped; another text of the same name (the clock was set back) is kept after it.
     """
     folder = os.path.join(data, "journal", day_name(at))
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     source, target = os.path.join(data, "spool", name), os.path.join(folder, name)
     number = 1
     while os.path.lexists(target):

@@ -88,8 +88,8 @@ def parse(raw: bytes) -> ProbeText:
     return _Reader().read(text)
 
 
-class _Reader:
-    """One pass over the lines; what was said of a metric is put together at the end."""
+class _Said:
+    """What the comments of one text say of its metrics."""
 
     def __init__(self) -> None:
         self.help: dict[str, str] = {}
@@ -101,25 +101,7 @@ class _Reader:
         self.off: set[str] = set()
         self.every = 1
         self.unavailable = ""
-        self.lines: list[tuple[str, str, Labels, float]] = []  # name, labels as written, labels, value
-
-    def read(self, text: str) -> ProbeText:
-        for number, raw in enumerate(text.split("\n"), 1):
-            line = raw.removesuffix("\r")
-            if not line.strip():
-                continue
-            if len(line) > MAX_LINE:
-                raise TextError(f"line {number}: has {len(line)} characters; at most {MAX_LINE} are taken")
-            try:
-                if line.startswith("#"):
-                    self.comment(line)
-                else:
-                    self.sample(line)
-            except ValueError as error:
-                raise TextError(f"line {number}: {line[:80]!r}: {error}") from None
-            if len(self.lines) > MAX_SERIES:
-                raise TextError(f"line {number}: more than {MAX_SERIES} series")
-        return self.whole()
+        self.known: dict[str, Metric] = {}
 
     def comment(self, line: str) -> None:
         word, _, rest = line[1:].strip().partition(" ")
@@ -153,39 +135,14 @@ class _Reader:
         elif word == "UNAVAILABLE":
             self.unavailable = clean(rest)[:300] or "no reason given"
 
-    def sample(self, line: str) -> None:
-        found = _SAMPLE.fullmatch(line)
-        if not found:
-            raise ValueError('expected `name{label="value"} number`')
-        written = found[2] or ""
-        self.lines.append((found[1], written, _labels(written), float(found[3])))
-
-    def whole(self) -> ProbeText:
-        metrics: dict[str, Metric] = {}
-        samples: list[Sample] = []
-        facts: list[tuple[str, Labels]] = []
-        rejected = 0
-        seen: dict[tuple[str, Labels], str] = {}
-        for name, written, labels, value in self.lines:
-            if (name, labels) in seen:
-                if seen[name, labels] == written:
-                    raise TextError(f"{name}{dict(labels)}: stands twice")
-                # Two names that differ only in what was cleaned: whoever chose them must not silence the probe.
-                rejected += 1
-                continue
-            seen[name, labels] = written
-            metric = metrics.get(name) or metrics.setdefault(name, self.metric(name))
-            if metric.kind == "info":
-                facts.append((name, labels))
-            elif (metric.kind == "counter" and 0 <= value < float("inf")) or (
-                metric.kind == "gauge" and to_stored(value, metric.unit) is not None
-            ):
-                samples.append(Sample(name, labels, value))
-            else:
-                rejected += 1
-        return ProbeText(metrics, samples, facts, self.every, self.unavailable, rejected)
-
     def metric(self, name: str) -> Metric:
+        """What was said of a metric, put together once."""
+        found = self.known.get(name) or self.whole(name)
+        if len(self.known) < MAX_SERIES:  # names that are new at every cycle must not fill the dashboard's memory
+            self.known[name] = found
+        return found
+
+    def whole(self, name: str) -> Metric:
         kind = "info" if name.endswith("_info") else self.kind.get(name, "gauge")
         words = name.replace("_", " ")
         english = self.help.get(name) or words
@@ -215,6 +172,99 @@ class _Reader:
             second_for="both" if warn and warn[2] else "critical",
             enabled=name not in self.off,
         )
+
+
+# A probe says the same at every cycle: its comments are read once for all the texts that one step archives.
+_heard: dict[tuple[str, ...], _Said] = {}
+_HEARD, _HEARD_LENGTH = 64, 200  # texts, comment lines of each
+
+
+def _listen(comments: list[tuple[int, str]]) -> _Said:
+    """(number, line) of each comment, in their order."""
+    lines = tuple(line for _, line in comments)
+    known = _heard.get(lines)
+    if known:
+        return known
+    said = _Said()
+    for number, line in comments:
+        try:
+            said.comment(line)
+        except ValueError as error:
+            raise _wrong(number, line, error) from None
+    if len(_heard) >= _HEARD:
+        _heard.clear()
+    if len(lines) <= _HEARD_LENGTH:
+        _heard[lines] = said
+    return said
+
+
+def _wrong(number: int, line: str, error: ValueError) -> TextError:
+    return TextError(f"line {number}: {line[:80]!r}: {error}")
+
+
+class _Reader:
+    """One pass over the lines; what was said of a metric is put together at the end."""
+
+    def __init__(self) -> None:
+        self.comments: list[tuple[int, str]] = []
+        self.lines: list[tuple[str, str, Labels, float]] = []  # name, labels as written, labels, value
+
+    def read(self, text: str) -> ProbeText:
+        try:
+            self.go_through(text)
+        except TextError:
+            _listen(self.comments)  # one of them may be wrong, and stands before it
+            raise
+        return self.whole(_listen(self.comments))
+
+    def go_through(self, text: str) -> None:
+        for number, raw in enumerate(text.split("\n"), 1):
+            line = raw.removesuffix("\r")
+            if not line.strip():
+                continue
+            if len(line) > MAX_LINE:
+                raise TextError(f"line {number}: has {len(line)} characters; at most {MAX_LINE} are taken")
+            if line.startswith("#"):
+                self.comments.append((number, line))
+                continue
+            try:
+                self.sample(line)
+            except ValueError as error:
+                raise _wrong(number, line, error) from None
+            if len(self.lines) > MAX_SERIES:
+                raise TextError(f"line {number}: more than {MAX_SERIES} series")
+
+    def sample(self, line: str) -> None:
+        found = _SAMPLE.fullmatch(line)
+        if not found:
+            raise ValueError('expected `name{label="value"} number`')
+        written = found[2] or ""
+        self.lines.append((found[1], written, _labels(written), float(found[3])))
+
+    def whole(self, said: _Said) -> ProbeText:
+        metrics: dict[str, Metric] = {}
+        samples: list[Sample] = []
+        facts: list[tuple[str, Labels]] = []
+        rejected = 0
+        seen: dict[tuple[str, Labels], str] = {}
+        for name, written, labels, value in self.lines:
+            if (name, labels) in seen:
+                if seen[name, labels] == written:
+                    raise TextError(f"{name}{dict(labels)}: stands twice")
+                # Two names that differ only in what was cleaned: whoever chose them must not silence the probe.
+                rejected += 1
+                continue
+            seen[name, labels] = written
+            metric = metrics.get(name) or metrics.setdefault(name, said.metric(name))
+            if metric.kind == "info":
+                facts.append((name, labels))
+            elif (metric.kind == "counter" and 0 <= value < float("inf")) or (
+                metric.kind == "gauge" and to_stored(value, metric.unit) is not None
+            ):
+                samples.append(Sample(name, labels, value))
+            else:
+                rejected += 1
+        return ProbeText(metrics, samples, facts, said.every, said.unavailable, rejected)
 
 
 def clean(text: str) -> str:

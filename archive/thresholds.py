@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from archive import changes as changes_kept
 from archive import database, events, units
+from archive.refused import Refused
 
 CLEAR_SECONDS = 600  # a shipped threshold's clear duration: calm enough, and soon enough to reassure
 LONGEST = 7 * 86_400
@@ -20,12 +21,8 @@ RETENTION = "retention_days"
 KIND = "threshold"
 
 
-class ThresholdError(Exception):
-    """A value that cannot be saved. `field` names it; `message` is an English msgid with %(name)s for `values`."""
-
-    def __init__(self, field: str, message: str, **values: object) -> None:
-        super().__init__(f"{field}: {message % values if values else message}")
-        self.field, self.message, self.values = field, message, values
+class ThresholdError(Refused):
+    """A value that cannot be saved."""
 
 
 class Threshold(NamedTuple):

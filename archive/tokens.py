@@ -9,18 +9,16 @@ import secrets
 import sqlite3
 from typing import NamedTuple
 
+from archive.refused import Refused
+
 PREFIX = "vigie_"  # so that one that was pasted where it should not be is found
 LENGTH = len(PREFIX) + 43
 LONGEST_NAME = 64
 MOST = 50
 
 
-class TokenError(Exception):
-    """What was asked cannot be done: `message` is an English msgid for `values`."""
-
-    def __init__(self, message: str, **values: object) -> None:
-        super().__init__(message % values if values else message)
-        self.message, self.values = message, values
+class TokenError(Refused):
+    """A token that cannot be made, or is not there."""
 
 
 class Token(NamedTuple):
@@ -42,11 +40,15 @@ def make(db: sqlite3.Connection, name: str, by: str, now: int) -> str:
     """A new token, which is kept nowhere: whoever asked shows it once. Raises TokenError."""
     name = " ".join(name.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise TokenError("Give the token a name of 1 to %(most)s characters, such as prometheus.", most=LONGEST_NAME)
+        raise TokenError(
+            "name", "Give the token a name of 1 to %(most)s characters, such as prometheus.", most=LONGEST_NAME
+        )
     if db.execute("SELECT 1 FROM token WHERE name=?", (name,)).fetchone():
-        raise TokenError("There is a token named “%(name)s” already: revoke it first, or take another name.", name=name)
+        raise TokenError(
+            "name", "There is a token named “%(name)s” already: revoke it first, or take another name.", name=name
+        )
     if db.execute("SELECT count(*) FROM token").fetchone()[0] >= MOST:
-        raise TokenError("There are %(most)s tokens already: revoke one that is not used any more.", most=MOST)
+        raise TokenError("name", "There are %(most)s tokens already: revoke one that is not used any more.", most=MOST)
     token = PREFIX + secrets.token_urlsafe(32)
     db.execute(
         "INSERT INTO token (name, hash, made_at, made_by, used_at) VALUES (?, ?, ?, ?, NULL)",

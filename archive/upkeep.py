@@ -20,9 +20,11 @@ from archive import (
     evidence,
     load,
     outbox,
+    people,
     privacy,
     purge,
     read,
+    reserve,
     rollup,
     settings,
     slices,
@@ -34,7 +36,7 @@ DAY = 86_400
 PACK_AFTER = 2 * DAY  # samples younger than this stay as rows: the last hours of any time zone's yesterday
 BACKUP_AT = 2 * 3600 + 1800  # seconds after 00:00 UTC
 WAL_LIMIT = 64 << 20  # bytes: more than this after a checkpoint, and a reader has been open for days
-RESERVE_ROOM = 8 * database.RESERVE_BYTES  # the reserve is set aside again when there is so much room
+RESERVE_ROOM = 8 * reserve.RESERVE_BYTES  # the reserve is set aside again when there is so much room
 
 
 def due(data: str, db: sqlite3.Connection, now: int) -> bool:
@@ -54,7 +56,7 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
         timeline.update(db, host, config.root, config.timezone, now)
     _checkpoint(data, errors)
     if shutil.disk_usage(data).free > RESERVE_ROOM:
-        database.make_reserve(data)
+        reserve.make_reserve(data)
     today = (now - BACKUP_AT) // DAY
     if _is_new_day(data, "backup_day", today):
         _back_up(config, now, host, today, errors)
@@ -63,7 +65,8 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
         slices.pack_old(data, host, (now - PACK_AFTER) // DAY * DAY, now)
         _purge(data, now, host)
         errors += privacy.upkeep(data, config.backup_dir, now, host)
-        purge.journal(data, now)
+        with database.reader(data) as db:
+            purge.journal(data, now, min(purge.JOURNAL_DAYS, people.days(db)))  # its texts name people
         _quick_check(data, now, errors)
         with database.writer(data, 30.0) as db:
             _remember(db, "upkeep_day", today, now)

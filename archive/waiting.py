@@ -18,17 +18,9 @@ def load(data: str) -> None:
         return
     from archive import load as loading
 
-    path = os.path.join(data, "run", database.CALM)
     try:
-        with open(path, "rb") as file:
-            calm = file.read()
-        with database.writer(data, PATIENCE) as db:
+        # The calm is left where it is, not put back: who held the lock before us may have ended it.
+        with database.writer(data, PATIENCE, calm=True) as db:
             loading.load(data, db, clock.now())
-            with open(path, "wb", opener=_private) as file:
-                file.write(calm)
     except (database.DatabaseError, sqlite3.Error, OSError):
         database.end_calm(data)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

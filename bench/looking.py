@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from alerts import chart
 from alerts.chart import Graph, Line, Name
 from alerts.chart_data import sound
-from archive import database, incidents, load, read, rolled, rollup, settings
+from archive import database, incidents, load, pack, read, rolled, rollup, settings
 from archive.certfr import document
 from archive.certfr import store as publications
 from archive.incidents import Incident
@@ -29,6 +29,7 @@ from web.words import spoken
 
 NOW = END - 30
 LINE = "cpu_busy_seconds_total"
+A_POINT = {"24h": 7, "7d": 3, "30d": 3, "1y": 4, "all": 14}  # spans read: the last day's are finer than a point
 PERIODS = ("24h", "7d", "30d", "1y")
 ADVISORIES, INCIDENTS, USERS = 3000, 2000, 200
 
@@ -62,27 +63,17 @@ def reading(data: str) -> Section:
             fresh.db = reader.__enter__()  # type: ignore[attr-defined]
             fresh.db.execute("SELECT 1 FROM rollup LIMIT 1").fetchone()  # type: ignore[attr-defined]
 
-        median, spread = timed(
+        queried = timed(
             lambda line=line, period=period: read.points(fresh.db, 1, line, period.start, period.end, period.step),
             21,
             fresh,  # type: ignore[attr-defined, misc]
         )
         opened.pop().__exit__(None, None, None)
-        total = timed(whole, 11)[0]
+        total = timed(whole, 11).median
+        told_of = f"{points} points, {rows} spans; with opening the file {total:.1f} ms"
+        figures.append(queried.figure(f"points of {key}", 1.0, told_of))
         figures.append(
-            Figure(
-                f"points of {key}",
-                median,
-                "ms",
-                1.0,
-                spread,
-                f"{points} points, {rows} spans; with opening the file {total:.1f} ms",
-            )
-        )
-        figures.append(
-            Figure(
-                f"spans read for {key}, a point", rows / max(1, points), "", 14 if key == "all" else 7, None, "", True
-            )
+            Figure(f"spans read for {key}, a point", rows / max(1, points), "", A_POINT[key], None, "", True)
         )
     return Section("Reading", "", figures)
 
@@ -92,9 +83,15 @@ def rows_of(db: database.sqlite3.Connection, line: read.Series, period: periods.
     count = 0
     for span, first, last in rollup.pieces(db, 1, period.start, period.end, level):
         if span:
-            count += len(rolled.rows_of(db, 1, line.id, span, first, last))
+            count += db.execute(
+                "SELECT count(*) FROM rollup WHERE host=1 AND series=? AND step=? AND at >= ? AND at < ?",
+                (line.id, span, first, last),
+            ).fetchone()[0]
+            count += sum(
+                len(found.at) for _size, found in rolled.read_by(db, 1, line.id, span, first, last, period.step)
+            )
         else:
-            count += len(read.samples(db, 1, line, first, last - 1))
+            count += len(pack.every(db, 1, line.id, first, last - 1))
     return count
 
 
@@ -108,19 +105,12 @@ def drawing(data: str, folder: str) -> Section:
             period = periods.parse({"period": key}, NOW, line.first_at, told)
             points = sound(read.points(db, 1, line, period.start, period.end, period.step))
             graph = Graph("ratio", period.start, period.end, period.step, (Line("", points),), NOW)
-            new, spread = timed(
+            new = timed(
                 lambda graph=graph: chart.draw(graph, told, chart.WIDE, Name("a")), 9, chart.frame_of.cache_clear
             )  # type: ignore[misc]
-            shared = timed(lambda graph=graph: chart.draw(graph, told, chart.WIDE, Name("a")), 9)[0]  # type: ignore[misc]
+            shared = timed(lambda graph=graph: chart.draw(graph, told, chart.WIDE, Name("a")), 9).processor  # type: ignore[misc]
             figures.append(
-                Figure(
-                    f"a graph of {key}, {len(points)} points",
-                    new,
-                    "ms",
-                    20,
-                    spread,
-                    f"with its frame known {shared:.1f} ms",
-                )
+                new.figure(f"a graph of {key}, {len(points)} points", 20, f"with its frame known {shared:.1f} ms")
             )
             figures.append(Figure(f"points drawn for {key}", len(points), "", chart.MOST, None, "", True))
             heading = (f"{told.metric_name(line.metric)}, {key}", "a made-up machine: bench/year.py")
@@ -131,11 +121,11 @@ def drawing(data: str, folder: str) -> Section:
     return Section("Drawing", "", figures)
 
 
-def fill_lists(data: str) -> None:
+def fill_lists(data: str, closed: int = INCIDENTS, published: int = ADVISORIES) -> None:
     """A year of incidents and of publications, and accounts, through the code that keeps them."""
     with database.writer(data) as db, database.transaction(db):
         line = read.series(db, 1, LINE)[0]
-        for number in range(INCIDENTS - len(incidents.recent(db, 1, INCIDENTS))):
+        for number in range(len(incidents.recent(db, 1, closed)), closed):
             at = END - (number + 1) * 15_000
             incidents.insert(
                 db,
@@ -144,7 +134,7 @@ def fill_lists(data: str) -> None:
                          None, "", ""),
             )  # fmt: skip
     with database.writer(data) as db, database.transaction(db):
-        for number in range(ADVISORIES):
+        for number in range(published):
             year, rank = 2026 - number // 1200, number % 1200 + 1
             body = (
                 f'{{"reference": "CERTFR-{year}-AVI-{rank:04}", "title": "Multiples vulnérabilités dans un produit {number}",'
@@ -181,16 +171,35 @@ class Site:
             raise SystemExit(f"{url}: {found.status}")
         return found.text
 
+    def written(self) -> None:
+        """As after a cycle: nothing of the rows is kept."""
+        for kept in ("overview", "rows"):
+            self.app.extensions.pop(kept, None)
+
     def forget(self) -> None:
         """All that is kept between requests, but the compiled templates."""
-        self.app.extensions.pop("overview", None)
+        self.written()
         for kept in (chart.frame_of, pictures._when, pictures._said):
             kept.cache_clear()
 
-    def next_minute(self) -> None:
-        self.now += 60
-        if self.now > END:
-            self.now = NOW
+    def statements(self, url: str) -> tuple[int, int]:
+        """(how often the database was opened for this page, statements of SQL)."""
+        said: list[str] = []
+        opened: list[str] = []
+        real = database._open
+
+        def traced(data: str, mode: str) -> database.sqlite3.Connection:
+            db = real(data, mode)
+            opened.append(mode)
+            db.set_trace_callback(said.append)
+            return db
+
+        database._open = traced
+        try:
+            self.get(url)
+        finally:
+            database._open = real
+        return len(opened), len([text for text in said if text.startswith(("SELECT", "WITH"))])
 
 
 def looking(data: str) -> Section:
@@ -198,27 +207,19 @@ def looking(data: str) -> Section:
     for url in PAGES:
         site.get(url)
     figures = []
-    median, spread = timed(lambda: site.get("/"), 9, site.forget)
-    figures.append(
-        Figure("overview, nothing kept", median, "ms", 250, spread, "no frame, no word of a graph, no answer")
-    )
-    median, spread = timed(lambda: site.get("/"), 9, lambda: site.app.extensions.pop("overview", None))
-    figures.append(Figure("overview, a cycle has come in", median, "ms", 80, spread, ""))
-    median, spread = timed(lambda: site.get("/"), 21)
-    figures.append(Figure("overview, kept", median, "ms", 3, spread, "the whole page, with the figures of this second"))
-    median, spread = timed(lambda: site.get("/fragment"), 21)
-    figures.append(Figure("what the page asks again, kept", median, "ms", 3, spread, ""))
-    figures.append(
-        Figure(
-            "overview, kept: of the floor",
-            median / floor_ms(),
-            "×",
-            3,
-            None,
-            "floor: 100,000 turns of a loop in the same run",
-            True,
-        )
-    )
+    figures += [
+        timed(lambda: site.get("/"), 9, site.forget).figure(
+            "overview, nothing kept", 250, "no frame, no word of a graph, no answer"
+        ),
+        timed(lambda: site.get("/"), 9, site.written).figure("overview, a cycle has come in", 80),
+    ]
+    kept = timed(lambda: site.get("/"), 21)
+    figures += [
+        kept.figure("overview, kept", 3, "the whole page, with the figures of this second"),
+        timed(lambda: site.get("/fragment"), 21).figure("what the page asks again, kept", 3),
+        Figure("overview, kept: of the floor", kept.processor / floor_ms(), "×", 1.5, None,
+               "processor; floor: 100,000 turns of a loop in the same run", True),
+    ]  # fmt: skip
     chart.frame_of.cache_clear()
     site.app.extensions.pop("overview", None)
     page = site.get("/")
@@ -228,16 +229,26 @@ def looking(data: str) -> Section:
             "pygal's frames made for the overview",
             chart.frame_of.cache_info().misses,
             "",
-            charts,
+            charts - 1,
             None,
             f"{charts} charts",
             True,
         )
     )
+    opened, _ = site.statements("/")
+    figures.append(Figure("databases opened for a kept overview", opened, "", 0, None, "", True))
+    for url, most in STATEMENTS.items():
+        site.written()
+        figures.append(
+            Figure(f"statements of SQL: {PAGES[url]}", site.statements(url)[1], "", most, None, f"`{url}`", True)
+        )
+    weighed = len(site.get(YEAR).encode())
+    figures.append(
+        Figure("bytes of a year's page", weighed, "B", 250_000, None, f"`{YEAR}`, before it is deflated", True)
+    )
     for url, name in PAGES.items():
         if url != "/":
-            median, spread = timed(lambda url=url: site.get(url), 7)  # type: ignore[misc]
-            figures.append(Figure(name, median, "ms", 100, spread, f"`{url}`"))
+            figures.append(timed(lambda url=url: site.get(url), 7).figure(name, 100, f"`{url}`"))  # type: ignore[misc]
     return Section(
         "Pages",
         f"{INCIDENTS:,} incidents, {ADVISORIES:,} publications, {USERS} accounts; in one process, without the network.",
@@ -260,6 +271,16 @@ PAGES = {
     "/security": "all publications",
     "/thresholds": "thresholds",
 }
+
+
+YEAR = f"/graphs/{LINE}?period=1y"
+STATEMENTS = {
+    "/": 170,
+    YEAR: 40,
+    "/users": 60,
+    "/incidents": 20,
+    "/security": 30,
+}  # whatever the rows: nothing is asked row by row
 
 
 class Server:
@@ -320,6 +341,39 @@ class Server:
             self.process.wait()
 
 
+# What the dashboard never needs: other rooms' libraries, tests', and those that its own once brought with them.
+STRANGERS = frozenset(
+    {"apprise", "asyncio", "bs4", "concurrent", "cssselect", "html5lib", "hypothesis", "jsonschema", "lxml", "markdown", "multiprocessing",
+     "numpy", "playwright", "pytest", "requests", "resvg_py", "smtplib", "sqlalchemy", "tkinter", "unittest", "urllib3", "yaml"}
+)  # fmt: skip
+LIBRARIES = "flask, waitress, pygal, babel.dates, psutil, argon2, flask_wtf.csrf, sqlite3"
+
+
+def _asked(code: str, data: str) -> str:
+    """What a Python of its own prints."""
+    environ = {"PATH": os.environ["PATH"], "VIGIE_DATA": data, "VIGIE_LANGUAGE": "fr", "VIGIE_NOW": str(NOW)}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def modules(data: str) -> set[str]:
+    """Every module in the dashboard once each page was asked for."""
+    code = (
+        "import sys\nfrom archive import clock, settings\nimport waitress, web.serve\nfrom web import create_app\n"
+        "client = create_app(settings.load()).test_client()\n"
+        f"for url in {list(PAGES)!r}: client.get(url, headers={{'Host': '127.0.0.1:5000'}})\n"
+        "print(' '.join(sys.modules))"
+    )
+    return set(_asked(code, data).split())
+
+
+def bare(data: str) -> float:
+    """MiB of a Python that has imported the libraries of the dashboard, and does nothing: the floor of its memory."""
+    pss = "next(int(x.split()[1]) for x in open('/proc/self/smaps_rollup') if x.startswith('Pss:')) / 1024"
+    return float(_asked(f"import {LIBRARIES}\nprint({pss})", data))
+
+
 def serving(data: str, seconds: int, readers: int = 60) -> Section:
     firsts, listens = [], []
     for _ in range(3):
@@ -360,6 +414,8 @@ def serving(data: str, seconds: int, readers: int = 60) -> Section:
         after = server.pss()
     finally:
         server.stop()
+    loaded, floor = modules(data), bare(data)
+    strangers = sorted({name.partition(".")[0] for name in loaded} & STRANGERS)
     say(f"  {readers} readers: {len(statuses)} answers, {statuses.count(304)} of them 304")
     return Section(
         "The server",
@@ -375,6 +431,17 @@ def serving(data: str, seconds: int, readers: int = 60) -> Section:
                 "templates are compiled, frames made",
             ),
             Figure("memory after every page twice", pss, "MiB PSS", 60, None, f"{after:.1f} after the readers"),
+            Figure(
+                "the same, of the floor",
+                pss / floor,
+                "×",
+                2.2,
+                None,
+                f"floor: a Python that has imported {LIBRARIES}, in the same run: {floor:.1f} MiB",
+                True,
+            ),
+            Figure("modules imported", len(loaded), "", 700, None, "", True),
+            Figure("of those, libraries that it never needs", len(strangers), "", 0, None, ", ".join(strangers), True),
             Figure(
                 f"{readers} readers, a refresh every 5 s",
                 share,

@@ -1,16 +1,19 @@
 """The benchmark: builds a year, measures, writes bench/RESULTS.md and the pictures beside it.
 
-    bench/run.sh [--short] [--days 365] [--data FOLDER] [--disk-load] [--out FOLDER]
+    bench/run.sh [--short] [--cycle] [--days 365] [--years 10] [--data FOLDER] [--disk-load] [--out FOLDER]
 
 --short: a few days and no file written; the status is 1 when a count, or a ratio to a floor of the same run, is beyond its
 bound. --data: a folder that was built before is used again, an empty one is filled and stays.
---disk-load: everything once more while another process writes and syncs; told beside.
+--disk-load: everything once more while another process writes and syncs, 300 s at least; told beside.
+--years: the year's past so many times over, in a copy: the same pages, the same cycle, the same upkeep; told beside one year.
+--cycle: only the minute's path, put in the RESULTS.md that is there; with --disk-load, only under that load.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,55 +23,95 @@ from collections.abc import Callable, Iterable, Iterator
 
 from archive import database
 from archive.settings import ROOT
-from bench import build, keeping, looking
+from bench import build, decade, keeping, looking
 from bench.figures import Figure, Section, machine, number, say, table
 
 SHORT_DAYS, SHORT_MINUTES = 20, 40
+LOADED_FOR, LOADED_READERS = 300, 60  # seconds
 
 
-def cycle(short: bool) -> list[Section]:
+CYCLE = "What a cycle costs"
+CYCLE_LOADED = "A cycle while another process saturates the disk"
+HEADS = {
+    CYCLE: "The whole of run_all.sh, every shipped probe, at one cycle a minute (bench/cycle.py).",
+    CYCLE_LOADED: "4 MB written and synced, again and again, all the while.",
+}
+
+
+def cycle(*options: str, title: str = CYCLE) -> Section:
     """bench/cycle.py measures the minute's path; it tells its figures as JSON."""
-    path = os.path.join(ROOT, "bench", "cycle.py")
-    if not os.path.exists(path):
-        return []
-    asked = [sys.executable, "-m", "bench.cycle", "--json", *(["--short"] if short else [])]
-    done = subprocess.run(asked, cwd=ROOT, check=False, capture_output=True, text=True)
+    asked = [sys.executable, "-m", "bench.cycle", "--json", *options]
+    done = subprocess.run(asked, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     try:
-        told = json.loads(done.stdout)
-        rows = told if isinstance(told, list) else told.get("figures", [])
-        figures = [
-            Figure(
-                str(row["name"]),
-                float(row["value"]),
-                str(row.get("unit", "")),
-                row.get("bound"),
-                None,
-                str(row.get("note", "")),
-                bool(row.get("judged")),
-            )
-            for row in rows
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [Section("What a cycle costs", f"bench/cycle.py gave no figures: {error}: {done.stderr[-300:]}", [])]
-    return [Section("What a cycle costs", "", figures)]
+        figures = [Figure(**row) for row in json.loads(done.stdout)]
+    except (ValueError, TypeError) as error:
+        raise SystemExit(f"bench/cycle.py gave no figures: {error}") from error
+    return Section(title, HEADS[title], figures)
+
+
+def put_in(path: str, sections: list[Section], where: list[tuple[str, str]]) -> None:
+    """Sections of RESULTS.md measured anew; the others stay as they are. A new one stands before all others."""
+    with open(path, encoding="utf-8") as file:
+        head, *old = file.read().split("\n## ")
+    kept = {part.partition("\n")[0]: part for part in old}
+    for section in reversed(sections):
+        words = f"{section.words} Measured apart: {'; '.join(f'{name} {value}' for name, value in where[-2:])}."
+        part = f"{section.title}\n\n{words}\n\n{table(section.figures)}\n"
+        kept = {**kept, section.title: part} if section.title in kept else {section.title: part, **kept}
+    rows = [row for row in "\n## ".join([head, *kept.values()]).split("\n") if row.startswith("| ")]
+    yes, no = (sum(f"| {word} |" in row for row in rows) for word in ("yes", "**no**"))
+    head = re.sub(r"\d+ of \d+ bounds are kept", f"{yes} of {yes + no} bounds are kept", head)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n## ".join([head, *kept.values()]))
 
 
 @contextlib.contextmanager
-def disk_load(folder: str) -> Iterator[None]:
-    """Another process that writes 4 MB, syncs, and begins again, in a file of 256 MB at most."""
+def disk_load(folder: str) -> Iterator[Callable[[], int]]:
+    """Another process that writes 4 MB, syncs, and begins again, in a file of 256 MB at most. Yields a question: how many
+    bytes it has written."""
     code = (
         "import os,sys\nfd=os.open(sys.argv[1],os.O_CREAT|os.O_WRONLY,0o600)\nblock=os.urandom(4<<20)\nat=0\n"
         "while True:\n os.pwrite(fd,block,at%(256<<20)); os.fsync(fd); at+=len(block)\n"
     )
     path = os.path.join(folder, "disk-load")
     process = subprocess.Popen([sys.executable, "-c", code, path])
+
+    def written() -> int:
+        with open(f"/proc/{process.pid}/io", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("wchar:"))
+
     try:
-        yield
+        yield written
     finally:
         process.kill()
         process.wait()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def worst(sections: list[Section], again: list[Section]) -> list[Section]:
+    """The same figures measured once more: of each the greater value."""
+    more = {one.name: one for section in again for one in section.figures}
+    return [
+        section._replace(
+            figures=[max(one, more.get(one.name, one), key=lambda found: found.value) for one in section.figures]
+        )
+        for section in sections
+    ]
+
+
+def saturated(data: str, scratch: str, days: int, out: str, short: bool) -> tuple[list[Section], str]:
+    """Everything while another process saturates the disk, for LOADED_FOR seconds: (figures, in words how long and how
+    hard)."""
+    least, readers = (20, 5) if short else (LOADED_FOR, LOADED_READERS)
+    with disk_load(scratch) as written_so_far:
+        began = time.monotonic()
+        found = measured(data, scratch, days, out, short=short, seconds=readers)[1:]
+        found.append(cycle("--minutes", "30", "--no-growth"))
+        while time.monotonic() - began < least:  # each page and graph once more
+            found = worst(found, [looking.reading(data), looking.drawing(data, out), looking.looking(data)])
+        took, megabytes = time.monotonic() - began, written_so_far() / 1e6
+    return found, f"4 MB written and synced, again and again, for {took:.0f} s: {megabytes / took:.0f} MB/s."
 
 
 def measured(data: str, scratch: str, days: int, out: str, *, short: bool, seconds: int) -> list[Section]:
@@ -88,7 +131,7 @@ def measured(data: str, scratch: str, days: int, out: str, *, short: bool, secon
     return sections
 
 
-def written(sections: list[Section], loaded: list[Section], where: list[tuple[str, str]], days: int) -> str:
+def written(sections: list[Section], loaded: list[Section], how: str, where: list[tuple[str, str]], days: int) -> str:
     beside = {one.name: one for section in loaded for one in section.figures}
     figures = [one for section in sections for one in section.figures]
     bounded = [one for one in figures if one.kept is not None]
@@ -107,7 +150,7 @@ def written(sections: list[Section], loaded: list[Section], where: list[tuple[st
             "",
         ]
     if loaded:
-        lines += ["## The same while another process saturates the disk", "", "4 MB written and synced, again and again.", "",
+        lines += ["## The same while another process saturates the disk", "", how, "",
                   "| figure | quiet | under load | bound | kept |", "|---|---:|---:|---:|:-:|"]  # fmt: skip
         for one in figures:
             other = beside.get(one.name)
@@ -121,15 +164,41 @@ def written(sections: list[Section], loaded: list[Section], where: list[tuple[st
     return "\n".join(lines)
 
 
+def verdict(sections: Iterable[Section]) -> list[Figure]:
+    """What fails the short form: counts, and ratios to a floor of the same run, beyond their bound."""
+    return [one for section in sections for one in section.figures if one.judged and one.kept is False]
+
+
+def only_the_cycle(out: str, *, short: bool, loaded: bool) -> int:
+    with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
+        where = machine(scratch)
+        if loaded:
+            with disk_load(scratch):
+                section = cycle("--minutes", "30", "--no-growth", title=CYCLE_LOADED)
+        else:
+            section = cycle(*(["--short"] if short else []))
+    if short:
+        print(table(section.figures))
+        return 1 if any(one.judged and one.kept is False for one in section.figures) else 0
+    put_in(os.path.join(out, "RESULTS.md"), [section], where)
+    return 0
+
+
 def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="under a minute; judges only what no machine changes")
     parser.add_argument("--days", type=int, default=0)
     parser.add_argument("--data", default="")
+    parser.add_argument("--years", type=int, default=1)
     parser.add_argument("--disk-load", action="store_true")
     parser.add_argument("--seconds", type=int, default=0, help="of sixty readers")
+    parser.add_argument(
+        "--cycle", action="store_true", help="only what a cycle costs; put in the RESULTS.md that is there"
+    )
     parser.add_argument("--out", default=os.path.join(ROOT, "bench"))
     asked = parser.parse_args(list(arguments))
+    if asked.cycle:
+        return only_the_cycle(asked.out, short=asked.short, loaded=asked.disk_load)
     days = asked.days or (SHORT_DAYS if asked.short else 365)
     seconds = asked.seconds or (5 if asked.short else 60)
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
@@ -150,22 +219,23 @@ def main(arguments: Iterable[str]) -> int:
         kept = keeping.section(data, days, whole=days >= 365)  # before the long lists come in
         looking.fill_lists(data)
         sections = [
-            *cycle(asked.short),
+            cycle(*(["--short"] if asked.short else [])),
             kept,
             *measured(data, scratch, days, out, short=asked.short, seconds=seconds)[1:],
         ]
+        if asked.years > 1:
+            say(f"  {asked.years} years")
+            sections.append(decade.section(data, scratch, days, asked.years))
         loaded: list[Section] = []
+        how = ""
         if asked.disk_load:
-            with disk_load(scratch):
-                say("  the same under load")
-                loaded = measured(
-                    data, scratch, days, os.path.join(scratch, "out"), short=asked.short, seconds=seconds
-                )[1:]
+            say("  the same under load")
+            loaded, how = saturated(data, scratch, days, os.path.join(scratch, "out"), asked.short)
         shutil.rmtree(os.path.join(scratch, "out"), ignore_errors=True)
-        text = written(sections, loaded, where, days)
+        text = written(sections, loaded, how, where, days)
     if asked.short:
         print(text)
-        broken = [one for section in sections for one in section.figures if one.judged and one.kept is False]
+        broken = verdict(sections)
         for one in broken:
             print(
                 f"beyond its bound: {one.name}: {number(one.value)} {one.unit}, at most {number(one.bound or 0)}",

@@ -19,12 +19,12 @@ elif command -v chronyc >/dev/null && answer="$(chronyc -n -c tracking 2>/dev/nu
 fi
 
 if [[ -z $synchronised ]]; then
-  echo "# EVERY 5
+  echo "# EVERY 15
 # UNAVAILABLE neither timedatectl nor chronyc answers here"
   exit 0
 fi
 echo "# HELP clock_synchronised Clock synchronised
-# EVERY 5
+# EVERY 15
 # HELP.fr clock_synchronised Horloge synchronisée
 # TYPE clock_synchronised gauge
 # WARN clock_synchronised < 1

@@ -31,7 +31,7 @@ DEEPEST = 400  # folders: each one open costs two of the 1024 files that a proce
 
 TEXT = """\
 # HELP user_home_bytes Home folder by user
-# EVERY 5
+# EVERY 15
 # HELP.fr user_home_bytes Dossier personnel par utilisateur
 # TYPE user_home_bytes gauge
 # WARN user_home_bytes > 100e9
@@ -278,7 +278,7 @@ def main() -> None:
         if not 0 <= now - at < AGAIN:
             measure_apart(now)
         if not lines or now - at > STALE:
-            print("# EVERY 5\n# UNAVAILABLE the homes are being measured")
+            print("# EVERY 15\n# UNAVAILABLE the homes are being measured")
             return
     elif lines is None:
         _, lines = checked(measure(now, progress=True))

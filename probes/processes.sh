@@ -20,11 +20,11 @@ export LC_ALL=C
 
 # shellcheck disable=SC2016 # awk's own $
 processes_program='
-function slurp(path,   record, text, begun) { # a name may hold any byte, newlines too: no line is what it seems
-  RS = "\001"
-  while ((getline record < path) > 0) { text = begun ? text "\001" record : record; begun = 1 }
+function slurp(path,   record, text) { # with RS "\001": a name may hold any byte, newlines too
+  if ((getline text < path) <= 0) { close(path); return "" }
+  # Whether there is more is asked only where the text does not end as /proc ends its files (no name is that long).
+  if (length(text) < 80 || text !~ /[0-9]\n$/) while ((getline record < path) > 0) text = text "\001" record
   close(path)
-  RS = "\n"
   return text
 }
 function refuse(words) { print "processes.sh: " words > "/dev/stderr"; exit 1 }
@@ -43,7 +43,7 @@ function read_machine(   line, f) {
   if (split(line, f) < 2 || f[1] != "MemTotal:") refuse("/proc/meminfo does not begin with MemTotal")
   size = f[2] * 1024
 }
-function read_process(pid,   text, f, owner) {
+function read_process(pid,   text, f, g, owner, place_of) {
   text = slurp(pid "/stat")
   # The name stands in parentheses and may hold spaces and parentheses itself.
   if (!sub(/^.*\) /, "", text) || split(text, f, " ") < 20) { unread = unread " " pid; return }
@@ -51,11 +51,12 @@ function read_process(pid,   text, f, owner) {
   # Threads of the kernel (PF_KTHREAD) are root, and hold nothing.
   if (int(f[7] / 2097152) % 2 == 0) {
     text = slurp(pid "/status")
-    if (!match(text, /\nUid:[\t ]+[0-9]+[\t ]+[0-9]+/)) { unread = unread " " pid; return }
-    owner = substr(text, RSTART, RLENGTH); sub(/^.*[\t ]/, "", owner); owner += 0
-    if (match(text, /\nRssAnon:[\t ]+[0-9]+/)) {
-      text = substr(text, RSTART, RLENGTH); sub(/^.*[\t ]/, "", text); memory[pid] = text * 1024
-    }
+    # A newline in the name is written \n here: no other line can look like these.
+    place_of = index(text, "\nUid:\t")
+    if (!place_of || split(substr(text, place_of + 6, 40), g, "\t") < 2) { unread = unread " " pid; return }
+    owner = g[2] + 0 # the effective one
+    place_of = index(text, "\nRssAnon:")
+    if (place_of) memory[pid] = substr(text, place_of + 9, 24) * 1024
   }
   start[pid] = f[20] + 0; uid[pid] = owner; parent[pid] = f[2] + 0
   own[pid] = f[12] + f[13]; children[pid] = f[14] + f[15]
@@ -115,7 +116,7 @@ function place(pid, before,   text) { # asked once in a life: it costs as much a
   if (before != "?") return before
   if (parent[pid] == 2) return "-"
   if (!slices) return "?"
-  text = slurp(pid "/cgroup")
+  RS = "\001"; text = slurp(pid "/cgroup"); RS = "\n"
   if (text == "") return "-"
   return index(text, "/user.slice/user-") ? "+" : at - start[pid] < YOUNG ? "?" : "-"
 }
@@ -217,7 +218,10 @@ BEGIN {
   YOUNG = 300 # ticks: so soon after its start a process of a session may still be moved to its slice
   state = ENVIRON["VIGIE_STATE"]; now = ARGV[1]
   read_machine()
-  for (i = 2; i < ARGC; i++) if (whole(ARGV[i])) read_process(ARGV[i]); else read_slice(ARGV[i])
+  RS = "\001"
+  for (i = 2; i < ARGC; i++) if (whole(ARGV[i])) read_process(ARGV[i])
+  RS = "\n"
+  for (i = 2; i < ARGC; i++) if (!whole(ARGV[i])) read_slice(ARGV[i])
   account[1] = state "/account"; account[2] = state "/account.2"
   if (state != "") { peek(1); peek(2) }
   last = newer(2, 1) ? 2 : 1

@@ -13,7 +13,7 @@
 #   6. Refresh data/probes/, the latest good text of each probe, for people and for node_exporter.
 #
 # No argument. Status 0 also when probes failed (a failure is data); 1 when something could not be written or found.
-# run_all.sh sources it in a subshell, which saves starting a Bash.
+# run_all.sh sources it, which saves starting a Bash.
 set -euo pipefail
 set -o noclobber # `>` follows no planted link and overwrites nothing
 shopt -s nullglob
@@ -43,10 +43,12 @@ take_settings() { # sets here, data, folders, first and now; the probes get noth
   cd .. # relative paths are meant from the repository
   data=${VIGIE_DATA:-data} data=${data%/}
   [[ $data == /* ]] || data="$PWD/$data"
+  [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007 # two users of one group: archive/rights.py
   IFS=: read -r -a folders <<<"${VIGIE_PROBES:-$here}"
   first=${VIGIE_FIRST:-0} now=${VIGIE_NOW:-}
   for name in "${!VIGIE_@}"; do
-    case $name in VIGIE_ROOT | VIGIE_HOMES_TEXT) ;; *) unset "$name" ;; esac
+    # Not unset: whoever sources this needs them again.
+    case $name in VIGIE_ROOT | VIGIE_HOMES_TEXT) ;; *) export -n "${name?}" ;; esac
   done
   export PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin" VIGIE_ROOT="${VIGIE_ROOT:-}"
 }
@@ -329,6 +331,15 @@ read_all() { # <name>...: the subshell. Its own names begin with work_: the prob
 wait_all() { # each until it ends, or for 3 s more than its limit; counts the time without a clock that may be set
   local ended status name pid next waited=0
   while ((${#running[@]})); do
+    # Who ended while others were waited for is never told by `wait -n` again.
+    for pid in "${!running[@]}"; do
+      ! kill -0 "$pid" 2>/dev/null || continue
+      status=0
+      wait "$pid" 2>/dev/null || status=$?
+      end "${running[$pid]}" "$status"
+      unset "running[$pid]"
+    done
+    ((${#running[@]})) || break
     if [[ -z $watchdog ]]; then
       next=99999
       for name in "${running[@]}"; do
@@ -411,12 +422,12 @@ write_spool() {
   done
   temporary="$data/spool/.$cycle.$$.tmp"
   if ! { printf '%s' "$body" >"$temporary" && mapfile -t rows <"$temporary" &&
-    printf '# VIGIE lines=%d bytes=%d cycle=%s boot=%s uptime=%s\n' "${#rows[@]}" "${#body}" "$cycle" "$boot" "$uptime" >>"$temporary"; } 2>/dev/null ||
-    ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]]; then
+    printf '# VIGIE lines=%d bytes=%d cycle=%s boot=%s uptime=%s\n' "${#rows[@]}" "${#body}" "$cycle" "$boot" "$uptime" >>"$temporary" &&
+    sync -- "$temporary"; } 2>/dev/null || ! mv -nT -- "$temporary" "$target" || [[ -e $temporary ]]; then
     die "cannot write $target (disk full, or read-only?)"
   fi
-  temporary=$target # until it is on the disk
-  sync -- "$target" "$data/spool" || die "cannot write $target (disk full, or read-only?)"
+  temporary=$target # until its name is on the disk too
+  sync -- "$data/spool" || die "cannot write $target (disk full, or read-only?)"
   # shellcheck disable=SC2034 # for whoever sources this
   temporary='' spool=$target
 }
@@ -450,6 +461,7 @@ run_cycle() { # <time of the cycle>
 
 # shellcheck disable=SC2317 # called by the trap
 clean_up() { # whatever ends us, nothing of ours stays behind
+  local status=$?
   local -a jobs=()
   if ((${#due[@]})); then # between two commands a probe may run that is not yet in our list, but it is in the shell's
     read -r -d '' -a jobs <<<"$(jobs -p)" || true
@@ -457,6 +469,7 @@ clean_up() { # whatever ends us, nothing of ours stays behind
     ((${#jobs[@]} == 0)) || kill -- "${jobs[@]/#/-}" "${jobs[@]}" 2>/dev/null || true
   fi
   [[ -z $temporary ]] || rm -f -- "$temporary"
+  if ((status)) && [[ ${BASH_SOURCE[0]} != "$0" ]]; then probes_failed "$status"; fi
 }
 
 disown -a # of whoever sources this

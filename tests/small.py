@@ -48,9 +48,10 @@ class Small:
             text=True, timeout=120, check=False,
         )  # fmt: skip
 
-    def fill(self) -> None:
-        """To the last byte: the reserve too, as if it had been needed before."""
-        (self.data / "reserve").unlink(missing_ok=True)
+    def fill(self, reserve: bool = False) -> None:
+        """To the last byte: the reserve too, as if it had been needed before, unless `reserve` is kept."""
+        if not reserve:
+            (self.data / "reserve").unlink(missing_ok=True)
         with open(self.data / "filler", "wb", buffering=0) as file:
             for size in (MEGABYTE, 4096, 1):
                 try:

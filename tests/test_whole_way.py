@@ -269,7 +269,7 @@ def incident(vigie, browser):
     burner = subprocess.Popen([python, "-c", BURN], cwd="/", **as_whom)
     user = pwd.getpwuid(SECOND_USER if as_whom else os.geteuid()).pw_name
     try:
-        line = until(lambda: next_cycle(vigie) and vigie.rows(LINE.format(user=user)), 60)[0][0]
+        line = until(lambda: next_cycle(vigie) and vigie.rows(LINE.format(user=user)), 180)[0][0]
         page = browser.get(f"{vigie.url}/thresholds/user_cpu_seconds_total?line={line}", timeout=30)
         saved = submit(browser, page, **{"m.user_cpu_seconds_total": "30", "minutes": "0"})
         assert saved.status_code == 200, saved.text[:2000]
@@ -277,8 +277,8 @@ def incident(vigie, browser):
         page = browser.get(f"{vigie.url}/thresholds/cpu_busy_seconds_total", timeout=30)
         saved = submit(browser, page, on=None)
         assert saved.status_code == 200, saved.text[:2000]
-        row = until(lambda: next_cycle(vigie) and vigie.rows(OPEN), 60)[0]
-        mail = until(lambda: vigie.inbox.mails and vigie.inbox.mails[0], 60)
+        row = until(lambda: next_cycle(vigie) and vigie.rows(OPEN), 180)[0]
+        mail = until(lambda: vigie.inbox.mails and vigie.inbox.mails[0], 180)
         yield {"id": row[0], "labels": row[1], "mail": mail, "burner": burner, "user": user}
     finally:
         burner.send_signal(signal.SIGKILL)
@@ -309,7 +309,7 @@ def test_the_mail_says_who_what_and_how_much_and_holds_the_graph(vigie, incident
 
 
 def test_the_incident_has_its_page_with_the_graph_and_what_was_running(vigie, browser, incident):
-    until(lambda: vigie.rows(f"SELECT 1 FROM evidence WHERE incident={incident['id']}"), 30)
+    until(lambda: vigie.rows(f"SELECT 1 FROM evidence WHERE incident={incident['id']}"), 120)
     page = browser.get(f"{vigie.url}/incidents/{incident['id']}", timeout=30)
     assert page.status_code == 200
     assert "<svg" in page.text

@@ -1,16 +1,21 @@
 """`./vigie COMMAND ...`: finds the command, gives it its arguments, words what it raises."""
 
+import contextlib
 import os
 import sys
 
 if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from archive import backup, database, original, settings
+from archive import database, rights, settings
 from web import commands
 
-# What a person can do something about: said in one line. Anything else is our fault and shows where.
-WORDED = (settings.SettingsError, database.DatabaseError, backup.BackupError, original.OriginalError, OSError)
+
+def worded() -> tuple[type[Exception], ...]:
+    """What a person can do something about: said in one line. Anything else is our fault and shows where."""
+    from archive import backup, original  # only when something went wrong: the hourly step comes through here too
+
+    return (settings.SettingsError, database.DatabaseError, backup.BackupError, original.OriginalError, OSError)
 
 
 def main(argv: list[str]) -> int:
@@ -28,9 +33,11 @@ def main(argv: list[str]) -> int:
         hint = f" (did you mean {near[0]}?)" if near else ""
         print(f"vigie: there is no command {argv[0]!r}{hint}; ./vigie --help lists them", file=sys.stderr)
         return 2
+    with contextlib.suppress(settings.SettingsError):  # whoever needs them says so
+        rights.take(settings.load().data)
     try:
         status = commands.command(argv[0]).run(argv[1:])
-    except WORDED as error:
+    except worded() as error:
         print(f"vigie: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:

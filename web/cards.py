@@ -197,7 +197,7 @@ class Reading:
 
     def _memory_bands(self, period: Period) -> tuple[Band, ...]:
         return tuple(
-            Band(one.since_at, one.ended_at or self.newest, one.level)
+            band
             for line in read.series(self.db, self.host, MEMORY_JUDGED)
-            for one in pictures.of_line(self.db, self.host, line, period.start, period.end)
+            for band in pictures.bands_of(self.db, self.host, line, period.start, period.end, self.newest)
         )

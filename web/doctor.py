@@ -6,16 +6,15 @@ Changes nothing, sends nothing. Every check stands alone: one that fails to look
 import os
 import shutil
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from alerts import apprise_kind
+from alerts import apprise_kind, reasons
 from alerts.words import N_, Words
-from archive import backup, database, outbox, purge, read, recipients, spool
+from archive import backup, database, events, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
-from web import readings
+from web import locks, readings
 
 # The WAL-reset bug: in 3.7.0 to 3.51.2, mended in 3.51.3 and the backports 3.50.7 and 3.44.6.
 WAL_BUG_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -26,7 +25,6 @@ REASONS = (
     N_("the machine has not been up for 24 hours yet"),
     N_("the clock was set during the last 24 hours"),
 )
-EXAMPLE = "settings.example.env"
 LEAST_FREE = 500 << 20  # bytes for Vigie itself
 
 
@@ -51,30 +49,9 @@ def findings(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
-    bad = 0
-    for path in (config.data, *_inside(config.data)):
-        found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode):
-            continue
-        quoted = _quoted(path)
-        if found.st_uid != os.stat(config.data).st_uid:
-            bad += 1
-            yield Finding(
-                "mend",
-                _("%(path)s belongs to another user", path=path),
-                f"sudo chown -R --reference={_quoted(config.data)} {quoted}",
-            )
-        if stat.S_IMODE(found.st_mode) & 0o007 and path == config.data:
-            bad += 1
-            yield Finding("mend", _("%(path)s can be entered by others", path=path), f"chmod 700 {quoted}")
-        if (
-            path.endswith((".env", ".db", "secret-key", "pseudonym-key", "first-link", "password"))
-            and stat.S_IMODE(found.st_mode) & 0o007
-        ):
-            bad += 1
-            yield Finding("mend", _("%(path)s can be read by others", path=path), f"chmod 600 {quoted}")
-    if not bad:
-        yield Finding("ok", _("the data folder %(path)s is yours alone", path=config.data), "")
+    from web import rights
+
+    yield from rights.findings(config, words)
     free = shutil.disk_usage(config.data).free
     room = words.value(free, "bytes")
     if free < LEAST_FREE:
@@ -83,6 +60,18 @@ def _folder(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", _("%(room)s are free for Vigie's own data", room=room), "")
+
+
+def _locks(config: Settings, words: Words, now: int) -> Iterator[Finding]:
+    del now
+    _ = words.gettext
+    found = locks.look(config.data)
+    for path in found.open:
+        yield Finding("mend", _("others may open the lock %(path)s", path=path), f"chmod o= {_quoted(path)}")
+    for path in found.held:
+        yield Finding("mend", _("the lock %(path)s is held for very long", path=path), f"fuser -v {_quoted(path)}")
+    if not found.open and not found.held:
+        yield Finding("ok", _("no step holds its lock for too long"), "")
 
 
 def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
@@ -135,6 +124,9 @@ def _freshness(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     _ = words.gettext
     with database.reader(config.data) as db:
         last, rhythm = read.last_cycle(db, 1), read.rhythm(db, 1)
+        lost = events.last_of_kind(db, 1, "loss").get("")
+        if lost is not None and (lost < now - 14 * purge.DAY or read.has_cycle(db, 1, lost)):
+            lost = None
     waiting = spool.waiting(config.data)
     if last is None:
         yield Finding("mend", _("no cycle was archived yet"), "./run_all.sh")
@@ -146,8 +138,26 @@ def _freshness(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             _("last cycle %(ago)s, every %(rhythm)s", ago=words.ago(last.at, now), rhythm=words.duration(rhythm)),
             "",
         )
-    if len(waiting) > 5:
-        yield Finding("mend", _("%(count)d texts wait in the spool", count=len(waiting)), "./run_all.sh --flush")
+    if lost is not None:
+        yield Finding(
+            "mend",
+            _(
+                "cycles that were archived are missing from the database, the last one of %(when)s",
+                when=words.full(lost),
+            ),
+            "./vigie rebuild",
+        )
+    oldest = min((int(name[:-5]) for name in waiting if name[:-5].isdigit()), default=now)
+    if len(waiting) > 5 or now - oldest > 900:
+        yield Finding(
+            "mend",
+            _(
+                "%(count)d texts wait in the spool, the oldest for %(span)s",
+                count=len(waiting),
+                span=words.duration(max(0, now - oldest)),
+            ),
+            "./run_all.sh --flush",
+        )
     kept = os.path.join(config.data, "quarantine")
     refused = [name for name in (os.listdir(kept) if os.path.isdir(kept) else []) if name.endswith(".reason")]
     if refused:
@@ -169,13 +179,19 @@ def _probes(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     for probe in failed:
         yield Finding(
             "mend",
-            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(probe.reason)),
+            _("the probe %(name)s fails: %(reason)s", name=probe.name, reason=clean(reasons.told(probe.reason, words))),
             f"probes/{probe.name}.*",
         )
     for probe in found:
         if probe.state == "unavailable":
             yield Finding(
-                "note", _("%(name)s: nothing to ask here (%(reason)s)", name=probe.name, reason=clean(probe.reason)), ""
+                "note",
+                _(
+                    "%(name)s: nothing to ask here (%(reason)s)",
+                    name=probe.name,
+                    reason=clean(reasons.told(probe.reason, words)),
+                ),
+                "",
             )
     if found and not failed:
         yield Finding("ok", words.ngettext("%(num)s probe answers", "%(num)s probes answer", len(found)), "")
@@ -357,8 +373,22 @@ def _dashboard(config: Settings, words: Words, now: int) -> Iterator[Finding]:
             yield Finding("note", _("the dashboard is left to another server (VIGIE_WEB=0)"), "")
 
 
+def _privacy(config: Settings, words: Words, now: int) -> Iterator[Finding]:
+    """Said before it is done: the next cycle asks nobody."""
+    del now
+    from archive import people, pseudonyms
+    from web.commands.privacy import announced
+
+    with database.reader(config.data) as db:
+        mode, names = pseudonyms.kept(db), people.known(db)
+    if mode != config.users:
+        said = words.gettext("From the next cycle on: VIGIE_USERS=%(mode)s", mode=config.users)
+        yield Finding("note", f"{said}. {announced(words, mode, config.users, len(names))}", "./vigie privacy")
+
+
 CHECKS: tuple[Check, ...] = (
     _folder,
+    _locks,
     _database,
     _freshness,
     _probes,
@@ -368,17 +398,8 @@ CHECKS: tuple[Check, ...] = (
     _mail,
     _certfr,
     _dashboard,
+    _privacy,
 )
-
-
-def _inside(folder: str) -> Iterator[str]:
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        if name == EXAMPLE:
-            continue  # the repository's own, with nothing of this machine in it
-        yield path
-        if name in ("spool", "run", "journal") and os.path.isdir(path):
-            yield from (os.path.join(path, inner) for inner in sorted(os.listdir(path))[:200])
 
 
 def _filesystem(path: str) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 
-from archive import logins
+from archive import logins, rights
 from archive.settings import Settings
 
 NAME = "first-link"
@@ -60,7 +60,7 @@ def _make(data: str, now: int) -> str:
     token = secrets.token_urlsafe(32)
     path = os.path.join(data, NAME)
     aside = f"{path}.{os.getpid()}"
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
     with open(fd, "w", encoding="utf-8") as file:
         json.dump({"token": token, "made_at": now}, file)
     os.rename(aside, path)

@@ -20,6 +20,7 @@ from flask import Flask
 from archive import database
 from archive.fleet import members, parcel, taking
 from archive.settings import Settings
+from web.headers import ALWAYS
 
 log = logging.getLogger("vigie.intake")
 
@@ -55,7 +56,7 @@ class Intake:
         said = self.answer(environ)
         body = json.dumps(said.body, ensure_ascii=False).encode("utf-8", "replace")
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))),
-                   ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]  # fmt: skip
+                   ("Cache-Control", "no-store"), *ALWAYS.items()]  # fmt: skip
         if said.wait:
             headers.append(("Retry-After", str(said.wait)))
         if said.status == 401:
@@ -85,8 +86,10 @@ class Intake:
 
     def taken(self, environ: Environ, what: str) -> Said:
         found = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", "")[:200])
-        with database.writer(self.data, lock=1) as db:
-            member = members.by_token(db, found[1]) if found else None
+        member = None
+        if found:  # who shows none is not worth the lock
+            with database.writer(self.data, lock=1) as db:
+                member = members.by_token(db, found[1])
         if member is None:
             return Said(401, {"error": "this token opens nothing: it was revoked, or is not whole"})
         body = _body(environ, LONGEST_JOIN if what == "join" else parcel.MOST_BYTES)

@@ -13,7 +13,7 @@ import secrets
 from enum import Enum
 from typing import cast
 
-from flask import Flask, Response, abort, g, request, session
+from flask import Flask, Response, abort, current_app, g, request, session
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from archive import database, logins
@@ -25,7 +25,7 @@ SEEN_EVERY = 60
 CLOCK_BACK = 300  # a session from further in the future than this is not believed
 FREE, LONGEST_PAUSE, FORGET = 5, 60, 24 * 3600
 FREE_OF_ADDRESS = 20  # several people may share one
-DEVICE = "vigie-device"
+DEVICE = "vigie-device"  # with the prefix __Host- behind TLS
 DEVICE_LIFE = 180 * 24 * 3600
 
 
@@ -181,7 +181,7 @@ def _signer() -> URLSafeSerializer:
 def known_device(name: str) -> str:
     """This browser's mark, where it has logged in as `name` before; '' otherwise."""
     try:
-        told = _signer().loads(request.cookies.get(DEVICE, "")[:500])
+        told = _signer().loads(request.cookies.get(current_app.config["VIGIE_DEVICE"], "")[:500])
     except BadSignature:
         return ""
     if isinstance(told, list) and len(told) == 2 and told[0] == name.casefold():
@@ -193,12 +193,12 @@ def _mark_device(response: Response) -> Response:
     name = g.pop("new_device", None)
     if name and not known_device(name):
         response.set_cookie(
-            DEVICE,
+            current_app.config["VIGIE_DEVICE"],
             _signer().dumps([name.casefold(), secrets.token_hex(16)]),
             max_age=DEVICE_LIFE,
             httponly=True,
             samesite="Lax",
-            secure=request.is_secure,
+            secure=current_app.config["SESSION_COOKIE_SECURE"],
         )
     return response
 
@@ -208,6 +208,7 @@ def install(app: Flask) -> None:
     tls = settings.url.startswith("https://")
     present, *older = secret.keys(settings.data)
     app.config.update(
+        VIGIE_DEVICE=f"__Host-{DEVICE}" if tls else DEVICE,
         SECRET_KEY=present,
         SECRET_KEY_FALLBACKS=older,
         SESSION_COOKIE_NAME="__Host-vigie" if tls else "vigie",

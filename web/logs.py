@@ -38,3 +38,5 @@ def set_up() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneEntry())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # waitress warns at each request that waits for a thread: a busy minute would be thousands of lines that help nobody.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)

@@ -67,9 +67,7 @@ def any_here() -> bool:
     """Whether machines send here: then the bar has their list."""
     from web import store
 
-    if "fleet" not in g:
-        g.fleet = members.any_joined(store.db())
-    return bool(g.fleet)
+    return store.kept("fleet", lambda: members.any_joined(store.db()))
 
 
 def check() -> ResponseReturnValue | None:

@@ -27,6 +27,10 @@ from web.svg import Own, data, picture
 
 DISK = "disk_used_ratio"
 FINE = 26 * HOUR  # up to here the samples themselves are read for the sentence: 1 ms a line
+KEPT = 4096  # spans in words: those of a few graphs and of the first page in both languages; each takes half a KiB
+MOST_INCIDENTS = 20  # listed under a graph; the others have their own page
+BANDS = 300  # of incidents on a graph, of either level: a band is three pixels wide at least
+JUDGED = ("threshold", "forecast")  # the kinds of incidents that are drawn in a graph
 MOST_NIGHTS = 92 * DAY  # weekly windows are drawn on periods up to this
 SIZES = (chart.WIDE, chart.CARD, chart.NARROW)
 EVENT_WORDS = {  # the kinds of events that are ticks
@@ -85,7 +89,8 @@ class Material(NamedTuple):
     line: Series
     graph: Graph
     limits: tuple[summary.Limit, ...]
-    incidents: tuple[Incident, ...]
+    incidents: tuple[Incident, ...]  # the newest of the period, the oldest first
+    incident_count: int  # all of the period
     events: tuple[Event, ...]
     every: int
     fine: tuple[Point, ...] | None  # minute by minute, where the period is short enough
@@ -118,9 +123,16 @@ def limits_of(found: Threshold | None) -> tuple[summary.Limit, ...]:
     return tuple(summary.Limit(value, found.above, kind) for value, kind in levels if value is not None)
 
 
-def of_line(db: sqlite3.Connection, host: int, line: Series, start: int, end: int) -> tuple[Incident, ...]:
-    """Incidents of a line that touch [start, end), oldest first."""
-    return tuple(incidents.of_span(db, host, line.metric.name, line.labels, ("threshold", "forecast"), start, end))
+def bands_of(
+    db: sqlite3.Connection, host: int, line: Series, start: int, end: int, now: int, first: int | None = None
+) -> tuple[Band, ...]:
+    """Incidents of a line that touch [start, end), oldest first: where there are many, those too close to be told apart
+    as one. `first`: from when on their seconds count."""
+    found = incidents.spells(
+        db, host, line.metric.name, line.labels, JUDGED, start, end,
+        now=now, grain=(end - start) // BANDS, counted_from=start if first is None else first,
+    )  # fmt: skip
+    return tuple(Band(one.since_at, one.until, one.level, one.number, one.seconds) for one in found)
 
 
 def works_of(db: sqlite3.Connection, host: int, line: Series, start: int, end: int, timezone: str) -> tuple[Work, ...]:
@@ -148,7 +160,11 @@ def material(
     """Reads everything that one graph shows. `forecast` may reach beyond the period: the axis then ends where it does."""
     points = sound(read.points(db, host, line, period.start, period.end, period.step))
     limits = limits_of(threshold(thresholds.effective(db, host) if found is None else found, line))
-    mine = of_line(db, host, line, period.start, period.end)
+    bands = bands_of(db, host, line, period.start, period.end, now, points[0].at if points else None)
+    count = sum(band.count for band in bands)
+    mine = incidents.of_span(
+        db, host, line.metric.name, line.labels, JUDGED, period.start, period.end, MOST_INCIDENTS
+    ) if count else []  # fmt: skip
     happened = tuple(one for one in events.between(db, host, period.start, period.end) if one.kind in EVENT_WORDS)
     rhythm = every(db, host, line, points, period.step)
     end = max([period.end, *(point[0] for point in forecast.points)]) if forecast else period.end
@@ -162,7 +178,7 @@ def material(
         every=rhythm,
         known_from=line.first_at,
         levels=tuple(Level(one.value, one.kind, level_words(one, line.metric.unit, words)) for one in limits),
-        incidents=tuple(Band(one.since_at, one.ended_at or now, one.level) for one in mine),
+        incidents=bands,
         works=works_of(db, host, line, period.start, period.end, words.timezone),
         events=tuple(Mark(one.at, one.kind) for one in happened),
         forecast=forecast,
@@ -171,7 +187,7 @@ def material(
     fine = None
     if limits and period.step > MINUTE and period.seconds <= FINE:
         fine = tuple(sound(read.points(db, host, line, period.start, period.end, MINUTE)))
-    return Material(line, graph, limits, mine, happened, rhythm, fine)
+    return Material(line, graph, limits, tuple(mine), count, happened, rhythm, fine)
 
 
 def outlook_of(db: sqlite3.Connection, host: int, line: Series, newest: Sample | None) -> Outlook | None:
@@ -288,12 +304,12 @@ def spans(points: Sequence[Point], graph: Graph, words: Words, now: int) -> list
 
 
 # From one cycle to the next all of a graph's spans but one or two are the same; to write them takes longer than to draw.
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=KEPT)
 def _when(words: Words, at: int, step: int, now: int) -> str:
     return words.day(at + step // 2, now) if step >= DAY else words.moment(at, now)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=KEPT)
 def _said(words: Words, unit: str, mean: float, least: float, greatest: float) -> tuple[str, str, str]:
     return words.value(mean, unit), words.value(least, unit), words.value(greatest, unit)
 

@@ -4,6 +4,8 @@ import os
 import secrets
 import stat
 
+from archive import rights
+
 NAME = "secret-key"
 SHORTEST = 32
 
@@ -37,7 +39,7 @@ def _make(data: str, path: str) -> list[str]:
     key = secrets.token_hex(32)
     aside = f"{path}.{os.getpid()}"
     try:
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(path))
         with open(fd, "w", encoding="ascii") as file:
             file.write(f"{key}\n")
             file.flush()

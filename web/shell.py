@@ -3,11 +3,12 @@
 import sqlite3
 from functools import cache
 from typing import NamedTuple, cast
+from urllib.parse import urlencode
 
 from flask import Flask, g, request, url_for
 
 from alerts.words import N_
-from archive import database, read
+from archive import database
 from web import access, logins, machines, state, store
 from web.access import Who
 from web.words import LANGUAGES, _, _n, words
@@ -28,6 +29,7 @@ class Shell(NamedTuple):
     favicon: str  # ok, warning, critical, unknown
     items: list[Item]
     other_language: str
+    other_url: str  # this page in that language, with all that was asked of it
     person: str
     taken: str
     version: str
@@ -64,19 +66,29 @@ def shell() -> Shell:
             found = logins.current()
             person = found.person if found else ""
             if access.allowed(Who.READING):
-                host = read.host(store.db(), store.host_id()).name
+                host = _rows().host
                 told = present()
         except (database.DatabaseError, sqlite3.Error, OSError):
             pass
     other = next(one for one in LANGUAGES if one != words().language) if request.endpoint != "login.first_page" else ""
-    return Shell(host, _favicon(told), _items(told), other, person, _taken(told), version())
+    return Shell(host, _favicon(told), _items(told), other, _in(other), person, _taken(told), version())
+
+
+def _in(language: str) -> str:
+    asked = [(name, value) for name, value in request.args.items(multi=True) if name != "lang"]
+    return f"?{urlencode([*asked, ('lang', language)])}"
 
 
 def present() -> state.State:
     """The machine's state, once a request."""
     if "state" not in g:
-        g.state = state.now_of(store.db(), store.host_id(), store.now())
+        g.state = state.of_rows(_rows(), store.now())
     return cast(state.State, g.state)
+
+
+def _rows() -> state.Rows:
+    """A page that shows what is kept, and no more, does not even open the database."""
+    return store.kept("state", lambda: state.rows(store.db(), store.host_id()))
 
 
 def _favicon(told: state.State | None) -> str:

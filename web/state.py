@@ -50,15 +50,34 @@ def _order(one: Incident) -> tuple[bool, bool, bool, bool, bool, int]:
     )
 
 
-def now_of(db: sqlite3.Connection, host: int, now: int) -> State:
-    """The state at `now`, from the rows."""
-    last = read.last_cycle(db, host)
+class Rows(NamedTuple):
+    """What the state is judged from; it changes with the rows, not with the clock."""
+
+    host: str  # its name
+    last_at: int | None
+    rhythm: int
+    live: list[Incident]
+    ended_at: int | None
+    first_at: int
+
+
+def rows(db: sqlite3.Connection, host: int) -> Rows:
+    last, machine = read.last_cycle(db, host), read.host(db, host)
     ended = [one.ended_at for one in incidents.recent(db, host, 20) if one.ended_at is not None]
-    return judge(
+    return Rows(
+        machine.name,
         last.at if last else None,
         read.rhythm(db, host),
         incidents.live(db, host),
         max(ended, default=None),
-        read.host(db, host).first_at,
-        now,
+        machine.first_at,
     )
+
+
+def of_rows(found: Rows, now: int) -> State:
+    return judge(found.last_at, found.rhythm, found.live, found.ended_at, found.first_at, now)
+
+
+def now_of(db: sqlite3.Connection, host: int, now: int) -> State:
+    """The state at `now`, from the rows."""
+    return of_rows(rows(db, host), now)

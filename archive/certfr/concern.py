@@ -39,6 +39,7 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
         seen = _number(db, f"inventory_seen.{host}")
         read_at = _number(db, f"inventory_at.{host}")
         offers_at = _number(db, f"offers_at.{host}")
+        noticed_at = _number(db, f"notices_at.{host}")
     lists_at = offer.lists_changed_at()
     must_read = changed_at != seen or now - read_at > DAY or anew
     with open_db() as db:
@@ -57,15 +58,19 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
             )
             _set(db, f"inventory_at.{host}", now)
             _set(db, f"inventory_seen.{host}", changed_at)
-            waiting = list(machine.undecided(db, host, now if changed or anew else 0, now))
+            # An rpm repository's notices decide too, and come with its lists: read anew once a day where these changed.
+            noticed = lists_at != noticed_at and any(package.kind == inventory.RPM for package in packages.packages)
+            _set(db, f"notices_at.{host}", lists_at)
+            waiting = list(machine.undecided(db, host, now if changed or anew or noticed else 0, now))
     if not waiting:
         return Outcome(0, changed, _offers(open_db, host, packages, lists_at), "")
     # Here and not above: most hours have nothing to decide, and what decides takes longest to load.
+    from archive.certfr import notices
     from archive.certfr.changelogs import MachineChangelogs
     from archive.certfr.decide import Decider
 
     issues, unread = _tracker(data, packages)
-    decider = Decider(packages, MachineChangelogs(), issues)
+    decider = Decider(packages, MachineChangelogs(), issues, notices=notices.read_machine(packages))
     decided = []
     for ident, revision, publication in waiting:
         verdict = decider.decide(publication)

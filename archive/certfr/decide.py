@@ -16,6 +16,7 @@ from archive.certfr.changelogs import Changelogs, NoChangelogs
 from archive.certfr.inventory import Inventory, Package
 from archive.certfr.known import Machine
 from archive.certfr.lines import Line
+from archive.certfr.notices import Notices
 from archive.certfr.products import Installed, Product, Table
 from archive.certfr.publication import AffectedSystem, Publication
 from archive.certfr.tracker import Tracker
@@ -70,8 +71,9 @@ class Decider:
         changelogs: Changelogs | None = None,
         tracker: Tracker | None = None,
         table: Table | None = None,
+        notices: Notices | None = None,
     ) -> None:
-        self.machine = Machine(inventory, changelogs or NoChangelogs(), tracker)
+        self.machine = Machine(inventory, changelogs or NoChangelogs(), tracker, notices)
         self.table = table or products.load()
         self.here: dict[str, Installed] = {}
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import requests
 
+from archive import rights
+
 CHUNK = 1 << 15
 ALARM_AFTER = 5  # seconds past the deadline
 
@@ -77,7 +79,7 @@ def _saved(
     response: requests.Response, facts: dict[str, object], limit: int, until: float, into: str
 ) -> dict[str, object]:
     """The decoded body, in a file of its own: neither process ever holds more than a piece of it."""
-    fd = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, rights.of_file(into))
     with open(fd, "wb") as file:
         return _pour(response, facts, limit, until, file.write)
 

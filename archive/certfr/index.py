@@ -13,9 +13,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from xml.etree import ElementTree as ET  # a text with a DTD is refused before it gets there
 
 from archive.certfr.dates import french_day, iso_day
 from archive.certfr.markup import MarkupError, decode, soup
@@ -23,6 +21,8 @@ from archive.certfr.safe import fold
 from archive.certfr.safe import title as one_line
 
 if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
+
     from bs4 import Tag
 
 KINDS = ("alerte", "avis")
@@ -97,6 +97,9 @@ def _from_json(entry: object, kind: str, base_url: str) -> IndexEntry | None:
 
 def parse_rss(body: bytes, kind: str, base_url: str) -> Listing:
     """`/alerte/feed/`, `/avis/feed/`: RSS 2.0. Any DTD or entity declaration is refused before it is parsed."""
+    # Only when the JSON index failed; a text with a DTD is refused before it gets there.
+    from xml.etree import ElementTree as ET
+
     where = f"{base_url}/{kind}/feed/"
     text = decode(body).removeprefix("\ufeff")
     if re.search(r"<!(?:DOCTYPE|ENTITY)", text, re.IGNORECASE):
@@ -115,7 +118,9 @@ def parse_rss(body: bytes, kind: str, base_url: str) -> Listing:
     )
 
 
-def _from_item(item: ET.Element, kind: str, base_url: str) -> IndexEntry | None:
+def _from_item(item: "ET.Element", kind: str, base_url: str) -> IndexEntry | None:
+    from email.utils import parsedate_to_datetime
+
     link = (item.findtext("link") or item.findtext("guid") or "").strip()
     if not (reference := _reference(link.rstrip("/").rpartition("/")[2], kind)):
         return None

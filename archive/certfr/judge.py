@@ -1,6 +1,6 @@
 """Decide publications for an inventory: the core of `vigie certfr judge`.
 
-    judge --inventory DIR [--changelogs DIR] [--tracker FILE] [--publications PATH...] [REFERENCE...] [--json]
+    judge --inventory DIR [--changelogs DIR] [--tracker FILE] [--notices FILE] [--publications PATH...] [REFERENCE...] [--json]
 
 One JSON object a line: reference, verdict, package, installed, reason, evidence. Exit status: 0 decided, 2 wrong
 arguments or unreadable files. Without --inventory it is this machine; without --publications, the archive's own.
@@ -16,13 +16,13 @@ from typing import IO, cast
 
 from archive import database, settings
 from archive.certfr import inventory as inventories
-from archive.certfr import rows
+from archive.certfr import notices, rows
 from archive.certfr import tracker as trackers
 from archive.certfr.changelogs import Changelogs, FolderChangelogs, MachineChangelogs, NoChangelogs
 from archive.certfr.decide import Decider, reason_text
-from archive.certfr.inventory import Inventory, InventoryError
+from archive.certfr.inventory import InventoryError
 from archive.certfr.publication import REFERENCE, Publication, PublicationError, parse
-from archive.certfr.tracker import Tracker, TrackerError
+from archive.certfr.tracker import TrackerError
 from archive.certfr.verdict import Verdict
 
 MAX_FILE = 512 * 1024 * 1024
@@ -89,8 +89,8 @@ def unpacked(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.GzipFile(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def read_machine(options: argparse.Namespace) -> tuple[Inventory, Changelogs, Tracker | None]:
-    """The inventory, its changelogs and the tracker's data, as the arguments say."""
+def read_machine(options: argparse.Namespace) -> Decider:
+    """What decides for the inventory, its changelogs and the distribution's data, as the arguments say."""
     here = options.inventory is None
     inventory = inventories.read_machine() if here else inventories.read_folder(options.inventory)
     changelogs: Changelogs = MachineChangelogs() if here else NoChangelogs()
@@ -101,7 +101,14 @@ def read_machine(options: argparse.Namespace) -> tuple[Inventory, Changelogs, Tr
     data = None
     if options.tracker:
         data = trackers.read(options.tracker, inventory.codename, inventory.by_source.keys())
-    return inventory, changelogs, data
+    kept = notices.read_machine(inventory) if here else None
+    if options.notices:
+        try:
+            text = options.notices.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise JudgeError(f"{options.notices}: {error.strerror}") from None
+        kept = notices.Notices(text, text)
+    return Decider(inventory, changelogs, data, notices=kept)
 
 
 def as_object(reference: str, verdict: Verdict, language: str) -> dict[str, object]:
@@ -124,6 +131,11 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--changelogs", type=Path, help="a folder of changelogs: <suite>/<source>.gz")
     options.add_argument("--tracker", type=Path, help="Debian's tracker JSON, or debsecan's feed of the suite")
+    options.add_argument(
+        "--notices",
+        type=Path,
+        help="what `dnf -C -q updateinfo list --with-cve` printed on that machine, with --updates and with --installed",
+    )
     options.add_argument("--publications", type=Path, nargs="+", action="extend", default=[], metavar="PATH")
     options.add_argument("--language", choices=("en", "fr"), default="en")
     options.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -140,7 +152,7 @@ def run(argv: Sequence[str]) -> int:
     asked = frozenset((*options.references, *map(str, names)))
     missing = set(asked)
     try:
-        decider = Decider(*read_machine(options))
+        decider = read_machine(options)
         found = read_publications(options.publications, asked) if options.publications else load_publications(asked)
         for publication in found:
             missing.discard(publication.reference)

@@ -1,7 +1,7 @@
 """What is known of each CVE id of a publication in one installed package.
 
-Three sources, in the order of trust: the tracker of the distribution, the entries of the package's own changelog,
-and those of newer versions, which fix what the installed one still has. Silence in any of them says nothing.
+Three sources, in the order of trust: the data of the distribution (Debian's tracker, the notices of an rpm repository),
+the entries of the package's own changelog, and those of newer versions, which fix what the installed one still has. Silence in any of them says nothing.
 """
 
 from datetime import timedelta
@@ -11,6 +11,7 @@ from archive.certfr import tracker
 from archive.certfr.changelog import History
 from archive.certfr.changelogs import Changelogs
 from archive.certfr.inventory import DPKG, Inventory, Package
+from archive.certfr.notices import Notices
 from archive.certfr.origin import DISTRIBUTION, THIRD_PARTY
 from archive.certfr.publication import Publication
 from archive.certfr.tracker import Tracker
@@ -26,6 +27,7 @@ class Machine(NamedTuple):
     inventory: Inventory
     changelogs: Changelogs
     tracker: Tracker | None
+    notices: Notices | None = None
 
 
 class Known(NamedTuple):
@@ -51,7 +53,9 @@ def learn(publication: Publication, package: Package, history: History | None, m
     later_only = True
     answered, hanging = False, False
     for cve in publication.cves:
-        words, why = ask_tracker(cve, package, history, machine)
+        words, why = ask_notices(cve, package, machine.notices)
+        if not words:
+            words, why = ask_tracker(cve, package, history, machine)
         if why is not None:
             behind = behind if behind and not later_only else why
             later_only = False
@@ -77,6 +81,17 @@ def undetermined(cve: str, package: Package, machine: Machine) -> bool:
     """Whether the tracker itself says that it does not know."""
     data = machine.tracker
     return bool(data and data.rule(package.source_name, cve, package.source_release).place == tracker.UNDETERMINED)
+
+
+def ask_notices(cve: str, package: Package, notices: Notices | None) -> tuple[str, Reason | None]:
+    """As `ask_tracker`, of the notices that dnf keeps."""
+    ruling = notices.rule(package, cve) if notices else None
+    if ruling is None or ruling.place == tracker.UNKNOWN:
+        return "", None
+    words = f"dnf updateinfo: {package.name} {cve} {ruling.place} {ruling.fixed_version}"
+    return words, (
+        reason("notice_behind", cve=cve, version=ruling.fixed_version) if ruling.place == tracker.VULNERABLE else None
+    )
 
 
 def ask_tracker(cve: str, package: Package, history: History | None, machine: Machine) -> tuple[str, Reason | None]:

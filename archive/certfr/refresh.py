@@ -14,7 +14,6 @@ fails, what is known stays. The last revision day of each publication tells what
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from archive.certfr import rows, schedule
@@ -40,8 +39,7 @@ class Limits(NamedTuple):
 POLITE = Limits()
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What a round did. `ran` False: it was not begun, and `reason` says why. References are sorted as they came."""
 
     ran: bool
@@ -95,7 +93,7 @@ def refresh(
         clock=clock,
         sleep=sleep,
     ) as client:
-        work = Round(open_db, client, now, clock, tell, clock())
+        work = Round(open_db, client, now, clock, tell)
         if reason := work.write(lambda db: schedule.claim(db, now, force=force)):
             return Report(ran=False, reason=reason)
         wait: int | None = None

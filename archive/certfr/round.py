@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from archive.certfr.http import Client, FetchError
@@ -39,24 +38,20 @@ class Stop(Exception):
         self.wait = wait
 
 
-@dataclass
 class Round:
     """One round. Times are UTC seconds; `changes` is reference -> the kind of its change (store.Change)."""
 
-    open_db: OpenDb
-    client: Client
-    now: int
-    clock: Callable[[], float]
-    tell: Callable[[Progress], None]
-    began: float
-    sources: list[str] = field(default_factory=list)
-    listed: int = 0
-    failures: int = 0  # in a row
-    errors: list[Problem] = field(default_factory=list)
-    changes: dict[str, str] = field(default_factory=dict)
-    owed: int = 0
-    tried: int = 0
-    read: int = 0
+    def __init__(
+        self, open_db: OpenDb, client: Client, now: int, clock: Callable[[], float], tell: Callable[[Progress], None]
+    ) -> None:
+        self.open_db, self.client, self.now, self.clock, self.tell = open_db, client, now, clock, tell
+        self.began = clock()
+        self.sources: list[str] = []
+        self.listed = 0
+        self.failures = 0  # in a row
+        self.errors: list[Problem] = []
+        self.changes: dict[str, str] = {}
+        self.owed = self.tried = self.read = 0
 
     def at(self) -> int:
         """The time now: that of the start, plus what the clock says has passed."""

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from archive import rights
 from archive.certfr.releases import DEBIAN
 from archive.certfr.versions import VersionError, compare_dpkg
 
@@ -120,7 +121,7 @@ def write(found: Tracker, path: Path) -> None:
     }
     beside = path.with_name(f"{path.name}.new")
     beside.write_text(json.dumps(body, separators=(",", ":")), encoding="utf-8")
-    beside.chmod(0o600)
+    beside.chmod(rights.of_file(str(beside)))
     beside.replace(path)
 
 

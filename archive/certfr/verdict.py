@@ -118,6 +118,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Debian lists {cve} as not fixed in this suite.",
         "Debian indique que {cve} n’est pas corrigée dans cette version.",
     ),
+    "notice_behind": (
+        "The repositories correct {cve} in {version}, which is newer than {installed}.",
+        "Les dépôts corrigent {cve} dans {version}, plus récent que {installed}.",
+    ),
     "later": (
         "The distribution fixed {cve} in {version}, which is newer than {installed}.",
         "La distribution a corrigé {cve} dans {version}, plus récent que {installed}.",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from archive import spool
+from archive import rights, spool
 from archive.fleet import state
 
 _MARK = re.compile(rb"^# VIGIE lines=\d+ bytes=\d+ cycle=(\d{1,12}) [^\n]*\n", re.MULTILINE)
@@ -56,11 +56,10 @@ def acknowledged(data: str, texts: list[Waiting]) -> None:
     for one in texts:
         by_day.setdefault(one.day, []).append(one.name)
     folder = os.path.join(data, state.FOLDER, "sent")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     for day, names in by_day.items():
-        fd = os.open(
-            os.path.join(folder, day), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        path, flags = os.path.join(folder, day), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, rights.of_file(path))
         with open(fd, "a", encoding="ascii", errors="replace") as file:
             file.write("".join(f"{name}\n" for name in names))
             file.flush()

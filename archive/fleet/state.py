@@ -13,6 +13,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from archive import rights
 from archive.settings import LOOPBACK
 
 FOLDER, JOINED = "fleet", "joined"
@@ -126,9 +127,11 @@ def read(data: str, name: str) -> str:
 def write(data: str, name: str, text: str) -> None:
     """The whole file or the old one, on the disk."""
     folder = os.path.join(data, FOLDER)
-    os.makedirs(os.path.dirname(os.path.join(folder, name)), mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
+    inner = os.path.dirname(os.path.join(folder, name))
+    os.makedirs(inner, mode=rights.of_folder(inner), exist_ok=True)
     aside = os.path.join(folder, f".{os.path.basename(name)}.new")
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, rights.of_file(aside))
     with open(fd, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
         file.flush()

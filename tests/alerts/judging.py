@@ -131,7 +131,7 @@ def write_spool(data: Path, at: int, probes: Mapping[str, str | None], boot: str
         if text is None:
             body += f'# VIGIE probe={name} status=failed seconds=10.000 reason="timed out after 10 s"\n'
         else:
-            body += f"# VIGIE probe={name} status=ok seconds=0.004\n{text}"
+            body += f"# VIGIE probe={name} status=ok seconds=0.004 uptime={uptime:.2f}\n{text}"
     raw = body.encode()
     lines = raw.count(b"\n")
     mark = f"# VIGIE lines={lines} bytes={len(raw)} cycle={at} boot={boot} uptime={uptime:.2f}\n"

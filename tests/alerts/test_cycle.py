@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alerts import cycle, judge
-from archive import database, dues, load, read, upkeep
+from archive import database, dues, load, read, reserve, upkeep
 from archive import incidents as rows
 from archive.certfr import schedule
 from tests.alerts.judging import CPU, ROOT, START, Machine
@@ -273,19 +273,19 @@ def test_a_bad_setting_is_one_clear_line(machine: Machine) -> None:
     assert "VIGIE_LANGUAGE='de'" in done.stderr
 
 
-def test_on_a_full_disk_the_reserve_is_freed_and_the_mail_is_owed(
+def test_m22_on_a_full_disk_the_reserve_is_freed_and_the_mail_is_owed(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite itself says that it is full, while the reserve is there: PRAGMA max_page_count stands for the disk."""
     machine.feed([0.97] * 15, START)
     machine.spool(START + 900, {"cpu": BUSY})
-    reserve = machine.data / database.RESERVE
-    assert reserve.stat().st_size == database.RESERVE_BYTES
+    kept = machine.data / reserve.RESERVE
+    assert kept.stat().st_size == reserve.RESERVE_BYTES
     whole = database._open
 
     def small(data: str, mode: str) -> sqlite3.Connection:
         db = whole(data, mode)
-        if mode == "rw" and reserve.exists():
+        if mode == "rw" and kept.exists():
             db.execute("CREATE TEMP TABLE filler (x)")
             db.execute(f"PRAGMA max_page_count={db.execute('PRAGMA page_count').fetchone()[0]}")
             db.execute("DROP TABLE filler")
@@ -301,7 +301,7 @@ def test_on_a_full_disk_the_reserve_is_freed_and_the_mail_is_owed(
 
     assert cycle.main() == 0
 
-    assert not reserve.exists()
+    assert not kept.exists()
     assert machine.mails() == [("opened",)]
 
 

@@ -105,3 +105,87 @@ def test_an_acknowledgement_ends_with_the_incident(machine: Machine) -> None:
     [found] = machine.incidents()
     assert (found.state, found.flaps, found.acknowledged_at) == ("open", 1, None)
     assert machine.mails() == [("opened",), ("resolved",), ("returned",)]
+
+
+LINE = ("threshold", "m", "{}")
+
+
+def lasting(data: str, spans: list[tuple[int, int | None, str]], kind: str = "threshold", labels: str = "{}") -> None:
+    """Incidents of one line, over but for those without an end."""
+    with database.writer(data) as db, database.transaction(db):
+        for since, ended, level in spans:
+            row = Incident(
+                0, 1, kind, "m", labels, 7, "open" if ended is None else "resolved", level, since, None, since + 300,
+                None, ended, "", since, 0.9, 0.9, since, 0, None, "", None, None, "", "",
+            )  # fmt: skip
+            rows.insert(db, row)
+
+
+def test_spells_hold_all_incidents_of_a_span_and_those_too_close_as_one(machine: Machine) -> None:
+    data = str(machine.data)
+    lasting(data, [(1000, 1100, "warning"), (1500, 1600, "warning"), (1700, 1710, "critical"), (9000, 9600, "warning")])
+    lasting(data, [(40_000, 41_000, "warning")])  # begins after the span
+    lasting(data, [(1000, 1100, "warning")], labels='{"other":"line"}')
+    with database.reader(data) as db:
+        asked = (db, 1, "m", "{}", ("threshold",), 1050, 30_000)
+        fine = rows.spells(*asked, now=20_000, grain=1, counted_from=1050)
+        coarse = rows.spells(*asked, now=20_000, grain=1000, counted_from=1050)
+        assert [(one.since_at, one.until, one.level, one.number, one.seconds) for one in fine] == [
+            (1000, 1100, "warning", 1, 50), (1500, 1600, "warning", 1, 100), (1700, 1710, "critical", 1, 10),
+            (9000, 9600, "warning", 1, 600),
+        ]  # fmt: skip
+        assert [(one.since_at, one.until, one.level, one.number, one.seconds) for one in coarse] == [
+            (1000, 1600, "warning", 2, 150), (1700, 1710, "critical", 1, 10), (9000, 9600, "warning", 1, 600),
+        ]  # fmt: skip
+        assert sum(one.number for one in coarse) == len(rows.of_span(*asked))
+
+
+def test_what_is_not_over_lasts_till_now(machine: Machine) -> None:
+    data = str(machine.data)
+    lasting(data, [(1000, None, "critical")])
+    with database.reader(data) as db:
+        [one] = rows.spells(db, 1, "m", "{}", ("threshold",), 5000, 9000, now=8000, grain=60, counted_from=5000)
+        assert one == ("critical", 1000, 8000, 1, 3000)
+        assert rows.of_span(db, 1, "m", "{}", ("forecast",), 5000, 9000) == []
+
+
+def test_the_newest_of_a_span_are_given_in_order(machine: Machine) -> None:
+    data = str(machine.data)
+    lasting(data, [(at, at + 50, "warning") for at in range(1000, 3000, 100)])
+    with database.reader(data) as db:
+        found = rows.of_span(db, 1, "m", "{}", ("threshold",), 0, 10_000, 3)
+    assert [one.since_at for one in found] == [2700, 2800, 2900]
+
+
+def test_a_page_of_recent_ones_never_parts_those_of_one_second(machine: Machine) -> None:
+    """The next page begins before the last one's second: whoever opened in it must stand on this page."""
+    data = str(machine.data)
+    for number in range(7):
+        lasting(data, [(1000, 1100, "warning")], labels=f'{{"n":"{number}"}}')
+    lasting(data, [(500, 600, "warning"), (2000, 2100, "warning")])
+    seen, before = [], None
+    with database.reader(data) as db:
+        while page := rows.recent(db, 1, 3, before):
+            seen += [one.id for one in page]
+            before = page[-1].opened_at
+        assert rows.recent(db, 1, 9, line=("m", '{"n":"4"}')) == [rows.get(db, seen[3])]
+    assert len(seen) == len(set(seen)) == 9
+
+
+def test_what_is_asked_every_minute_and_by_every_graph_walks_no_list_of_incidents(machine: Machine) -> None:
+    data = str(machine.data)
+    lasting(data, [(at, at + 50, "warning") for at in range(1000, 4000, 100)])
+    said: list[str] = []
+    with database.reader(data) as db:
+        db.set_trace_callback(said.append)
+        rows.live(db, 1)
+        rows.of_line(db, 1, *LINE)
+        rows.of_span(db, 1, "m", "{}", ("threshold",), 3500, 10_000, 20)
+        rows.spells(db, 1, "m", "{}", ("threshold",), 3500, 10_000, now=9000, grain=9, counted_from=0)
+        db.set_trace_callback(None)
+        plans = [row[3] for text in said for row in db.execute(f"EXPLAIN QUERY PLAN {text}")]
+    walked = [plan for plan in plans if "incident" in plan and "incident USING" not in plan]
+    assert walked == []
+    # The end of an incident is in the key: what was over before the graph begins is not read.
+    assert len([plan for plan in plans if "incident_line" in plan and "<expr>>?" in plan]) == 2
+    assert [plan for plan in plans if "incident_opened" in plan] == []

@@ -107,7 +107,7 @@ def test_the_text_part_reads_well_alone(data: Path) -> None:
     for said in (
         "CRITIQUE\u00a0: / à 97\u202f%", "au-dessus de 97\u202f% pendant 15\u202fmin", "À ce rythme, plein dans", "Que faire",
         "+38,2\u202fGio  /home/alice", "rsync  alice  session-4.scope (pid 4312)", "venant de 10.20.0.14",
-        "upgrade linux-image-amd64 (+3)", "https://vigie.example.org/incidents/1", "█",
+        "mise à jour de linux-image-amd64 (+3)", "https://vigie.example.org/incidents/1", "█",
     ):  # fmt: skip
         assert said in text, said
     assert max(len(line) for line in text.split("\n")) <= 100

@@ -186,3 +186,11 @@ def test_two_rooms_may_not_say_one_message_in_two_ways(
         file.write(f'{head}msgid "%(a)s left"\nmsgstr "%(b)s reste"\n')
     with pytest.raises(catalogue.CatalogueError, match="fills in"):
         catalogue.merged()
+
+
+def test_what_is_said_within_an_f_string_is_found_too(tmp_path: os.PathLike[str]) -> None:
+    """Babel's extractor does not look into them before Python 3.12: two words had no French for that reason."""
+    path = os.path.join(tmp_path, "room.py")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("a = f\"x {_('within')} {words.gettext('there, %(n)s', n=1)!s:>{_('width')}} {other('no')}\"\n")
+    assert {word for _, word in catalogue._within_f_strings(path)} == {"there, %(n)s", "width", "within"}

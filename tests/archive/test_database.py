@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from archive import changes, database
+from archive import changes, database, lock, reserve
 from archive.database import Busy, Damaged, DatabaseError, Missing, Newer
 from tests import cycles
 from tests.conftest import NOW, make_data
@@ -87,7 +87,7 @@ def test_d05_a_lock_that_is_freed_in_time_is_taken(data):
 
 def test_who_has_waited_longer_asks_more_often():
     """So that a newcomer overtakes nobody for long: with ten writers at once the longest wait fell from 8 s to 1 s."""
-    sleeps = [database._until_next_try(waited) for waited in (0, 0.01, 0.05, 0.2, 1, 10)]
+    sleeps = [lock._until_next_try(waited) for waited in (0, 0.01, 0.05, 0.2, 1, 10)]
     assert sleeps == sorted(sleeps, reverse=True)
     assert sleeps[0] >= 20 * sleeps[-1] > 0
 
@@ -528,11 +528,11 @@ def test_making_it_twice_changes_nothing(data):
 
 
 def test_a_new_database_is_for_its_owner_alone_and_has_its_reserve(data):
-    for name in (database.NAME, database.LOCK, database.RESERVE):
+    for name in (database.NAME, database.LOCK, reserve.RESERVE):
         assert os.stat(os.path.join(data, name)).st_mode & 0o077 == 0
-    found = os.stat(os.path.join(data, database.RESERVE))
-    assert found.st_size == database.RESERVE_BYTES
-    assert found.st_blocks * 512 >= database.RESERVE_BYTES
+    found = os.stat(os.path.join(data, reserve.RESERVE))
+    assert found.st_size == reserve.RESERVE_BYTES
+    assert found.st_blocks * 512 >= reserve.RESERVE_BYTES
 
 
 def test_a_path_with_marks_that_an_uri_would_read_is_a_path(tmp_path):

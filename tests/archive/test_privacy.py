@@ -22,6 +22,9 @@ from archive import (
     pseudonyms,
     purge,
     read,
+    settings,
+    slices,
+    upkeep,
 )
 from archive.settings import ROOT
 from tests import cycles
@@ -199,6 +202,71 @@ def test_a_clock_that_is_not_believed_removes_nothing_and_a_run_removes_two_days
         assert left - oldest <= 3 * DAY
 
 
+def her_rows(db: sqlite3.Connection) -> dict[str, list[int]]:
+    """When each row of hers begins, by table that has any: looked at in the tables themselves."""
+    lines = [row[0] for row in db.execute("SELECT id FROM series WHERE labels LIKE ?", (f'%"{WHO}"%',))]
+    found: dict[str, list[int]] = {}
+    for table, column in (
+        ("sample", "at"), ("packed", "day"), ("packed_long", "at"), ("rollup", "at"), ("rolled", "at"),
+    ):  # fmt: skip
+        for line in lines:
+            found.setdefault(table, []).extend(
+                row[0] for row in db.execute(f"SELECT {column} FROM {table} WHERE series=?", (line,))
+            )
+    return {table: sorted(times) for table, times in found.items() if times}
+
+
+def test_the_retention_of_names_reaches_packed_days_stretches_rollups_journal_and_backups(
+    data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seventy days, as upkeep leaves them: samples of two days, days packed, stretches of sixteen days, rollups packed."""
+    monkeypatch.setattr(slices, "PAUSE", 0.0)
+    config = settings.load({"VIGIE_DATA": data, "VIGIE_ROOT": f"{data}.none"})
+    start = NOW // DAY * DAY - 70 * DAY
+    for number in range(70 * 4 + 1):
+        at = start + number * DAY // 4 + 300
+        text = f'user_memory_bytes{{user="{WHO}"}} {number}\nuser_memory_bytes{{user="bob"}} {number}\n'
+        cycles.write(data, at, {"users": text, "load": f"load1 {number}\n"})
+    now = at + 60
+    cycles.load_all(data, now)
+    assert upkeep.run(config, now) == []
+    with database.reader(data) as db:
+        before = her_rows(db)
+        others = {line.labels: len(read.samples(db, 1, line, 0, now)) for line in read.series(db, 1, "load1")}
+    assert set(before) == {"sample", "packed", "packed_long", "rolled", "rollup"}, (
+        "every form that a row of hers can have"
+    )
+    assert min(min(times) for times in before.values()) < start + DAY
+    made = backup.names(config_of(data))[0]
+
+    with database.writer(data) as db, database.transaction(db):
+        people.set_days(db, 7, "test", now)
+    for _day in range(40):  # two days' worth a run
+        with database.writer(data) as db:
+            db.execute("DELETE FROM setting WHERE name='upkeep_day'")
+        assert upkeep.run(config, now) == []
+
+    kept = now - 7 * DAY
+    with database.reader(data) as db:
+        after = her_rows(db)
+        for table, times in after.items():
+            # What is packed whole goes when its last day may: of a stretch that is sixteen days.
+            longest = {"packed": DAY, "packed_long": 16 * DAY, "rolled": 16 * DAY}.get(table, 0)
+            assert min(times) + longest >= kept // DAY * DAY, (table, min(times))
+        assert after["sample"]
+        assert {line.labels: len(read.samples(db, 1, line, 0, now)) for line in read.series(db, 1, "load1")} == others
+        assert people_old.oldest(db) is not None
+    days = {name[:10] for name in os.listdir(os.path.join(data, "journal")) if name.endswith(".xz")}
+    assert len(days) == 7, "the journal's texts name people too"
+    assert made not in backup.names(config_of(data)), "the backup that held all of it was written anew"
+    for path in backup.names(config_of(data)):
+        backup.verify(path)
+        copy = sqlite3.connect(path)
+        oldest = min(min(times) for times in her_rows(copy).values())
+        copy.close()
+        assert oldest >= kept - 16 * DAY - DAY - privacy.LATE
+
+
 def test_backups_follow_within_a_month(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "distrust", lambda *_: "")
     aged(data, 60)
@@ -366,3 +434,17 @@ def test_the_privacy_command_tells_and_sets(data: str) -> None:
     assert vigie(data, "privacy", "--days", "30").returncode == 0
     with database.reader(data) as db:
         assert people.days(db) == 30
+
+
+@pytest.mark.parametrize("command", [("privacy",), ("doctor",)])
+def test_a_switch_of_the_mode_says_before_it_is_done_what_it_does_to_what_is_kept(
+    data: str, command: tuple[str]
+) -> None:
+    lived(data)
+    off = vigie(data, *command, VIGIE_USERS="off").stdout
+    assert "removes for good what is kept of" in off
+    assert "put VIGIE_USERS=names back before then" in off
+    covered = vigie(data, *command, VIGIE_USERS="pseudonyms").stdout
+    assert "pseudonyms in the place of" in covered
+    assert "for good" not in vigie(data, *command).stdout
+    assert "pour de bon" in vigie(data, *command, VIGIE_USERS="off", VIGIE_LANGUAGE="fr").stdout

@@ -51,7 +51,7 @@ def test_nothing_within_the_retention_ever_goes(data):
         assert read.cycles(db, 1, 0, NOW)[0] == MIDNIGHT - 10 * DAY
 
 
-def test_one_run_removes_two_days_at_most_unless_a_person_confirmed(data):
+def test_d20_one_run_removes_two_days_at_most_unless_a_person_confirmed(data):
     retention(data, 10)
     sparse(data, MIDNIGHT - 20 * DAY, NOW)
 
@@ -216,7 +216,7 @@ def test_a_machine_that_is_switched_off_every_night_is_purged_too(data):
     assert min(times(data)) >= MIDNIGHT - 10 * DAY
 
 
-def test_a_machine_just_installed_purges_nothing(data):
+def test_d20_a_machine_just_installed_purges_nothing(data):
     assert run(data, NOW).refused == "there is no sample yet"
     sparse(data, NOW - 2 * HOUR, NOW)
     assert run(data, NOW).refused == "the machine has not been up for 24 hours yet"

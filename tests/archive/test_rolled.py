@@ -33,6 +33,30 @@ def test_damaged_spans_are_damage(rows, place, change):
         rolled.decode(bytes(blob))
 
 
+@given(ROWS, st.sampled_from([1800, 7200]))
+def test_the_coarse_spans_of_a_blob_are_sums_of_its_own(rows, coarse):
+    blob = rolled.encode(rows, coarse)
+    wanted: dict[int, list[tuple[int, ...]]] = {}
+    for row in rows:
+        wanted.setdefault(row[0] - row[0] % coarse, []).append(row)
+
+    assert list(zip(*rolled.decode(blob), strict=True)) == rows
+    assert list(zip(*rolled.decode_coarse(blob), strict=True)) == [
+        (at, min(r[1] for r in some), max(r[2] for r in some), sum(r[3] for r in some), sum(r[4] for r in some))
+        for at, some in sorted(wanted.items())
+    ]
+    assert rolled.decode_coarse(rolled.encode(rows)) is None  # as older versions wrote
+
+
+@given(ROWS, st.integers(0, 600), st.integers(1, 255))
+def test_damaged_coarse_spans_are_damage(rows, place, change):
+    blob = bytearray(rolled.encode(rows, 1800))
+    blob[place % len(blob)] ^= change
+    for read_it in (rolled.decode, rolled.decode_coarse):
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            read_it(bytes(blob))
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**9), st.integers(0, 9), st.integers(0, 30), st.integers(0, 5), st.integers(0, 2000)),
@@ -94,6 +118,43 @@ def test_packed_spans_read_as_rows_did_and_stand_once(data):
         assert len(spans) == count
         unpacked += [(series, step, *span) for span in spans]
     assert sorted(unpacked) == rows
+
+
+def test_a_week_reads_half_hours_and_a_cut_within_one_reads_spans(data):
+    """Whatever the edges, what is read is what the rows said."""
+    line = fill(data, 30 * 24)
+    edges = [
+        (MIDNIGHT + first * 300, MIDNIGHT + last * 300) for first, last in ((0, 2016), (6, 504), (7, 504), (6, 505))
+    ]
+
+    def seen() -> list[list[read.Point]]:
+        with database.reader(data) as db:
+            return [read.points(db, 1, line, *edge, step) for edge in edges for step in (300, 600, 1800, HOUR)]
+
+    before = seen()
+    pack(data)
+    assert seen() == before
+    with database.reader(data) as db:
+        sizes = [{size for size, _ in rolled.read_by(db, 1, line.id, 300, *edge, 1800)} for edge in edges]
+        # A text an hour and twenty minutes apart: two spans an hour, each in a half-hour of its own.
+        assert all(found.at for _, found in rolled.read_by(db, 1, line.id, 300, *edges[0], 1800))
+    assert sizes == [{1800}, {1800}, {300, 1800}, {300, 1800}]
+
+
+def test_the_newest_value_of_a_rare_line_is_found_where_its_spans_are_packed(data):
+    cycles.archive(data, MIDNIGHT - 9 * HOUR, {"load": "load_average 1\n", "rare": "# EVERY 1440\nrare_bytes 7\n"})
+    for minute in range(3):
+        cycles.archive(data, MIDNIGHT + 4 * HOUR + minute * 60, {"load": "load_average 2\n"})
+    with database.writer(data) as db, database.transaction(db):
+        while rollup.roll(db, 1, MIDNIGHT + 5 * HOUR):
+            pass
+        rare = read.series(db, 1, "rare_bytes")[0].id
+        before = read.latest(db, 1, 26 * HOUR)
+        while rollup.pack_some(db, 1, MIDNIGHT - 2 * DAY, lambda: True, MIDNIGHT):
+            pass
+        assert db.execute("SELECT count(*) FROM rolled WHERE series=? AND step=300", (rare,)).fetchone() == (1,)
+        assert before[rare] == (MIDNIGHT - 9 * HOUR, 7.0)
+        assert read.latest(db, 1, 26 * HOUR) == before
 
 
 def test_days_are_sums_of_hours(data):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from archive import backup, database, dues, pack, read, rollup, settings, slices, upkeep
+from archive import backup, database, dues, pack, read, reserve, rollup, settings, slices, upkeep
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
@@ -129,12 +129,12 @@ def test_a_day_with_a_text_that_came_late_is_rolled_up_again_before_it_is_packed
         assert db.execute("SELECT count(*) FROM packed").fetchone()[0] > 0
 
 
-def test_the_reserve_comes_back_when_there_is_room(data):
-    os.unlink(os.path.join(data, database.RESERVE))
+def test_m22_the_reserve_comes_back_when_there_is_room(data):
+    os.unlink(os.path.join(data, reserve.RESERVE))
     cycles.archive(data, NOW, LINE)
     upkeep.run(config(data), NOW)
 
-    assert os.path.getsize(os.path.join(data, database.RESERVE)) == database.RESERVE_BYTES
+    assert os.path.getsize(os.path.join(data, reserve.RESERVE)) == reserve.RESERVE_BYTES
 
 
 def test_damage_is_said_with_the_way_out(data):
@@ -355,7 +355,7 @@ def test_an_older_database_put_back_between_the_slices_keeps_its_rows(data, monk
 
 def test_what_is_old_is_packed_and_reads_as_before(data):
     """Rollups of days past and cycles of weeks past go into blobs; graphs and gaps are the same."""
-    sparse(data, MIDNIGHT - 60 * DAY, NOW, every=900)
+    sparse(data, MIDNIGHT - 60 * DAY, NOW, every=1800)
     with database.writer(data) as db, database.transaction(db):
         while rollup.roll(db, 1, NOW):
             pass

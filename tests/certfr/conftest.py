@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certfr import rpms
+
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(__file__).parent / "fixtures"
 SAMPLES = ROOT.parent / "shared" / "certfr" / "samples"
@@ -30,6 +32,11 @@ def open_db(db: sqlite3.Connection) -> Callable[[], AbstractContextManager[sqlit
         assert not db.in_transaction
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def rpm(tmp_path_factory: pytest.TempPathFactory) -> rpms.RpmWorld:
+    return rpms.build(tmp_path_factory.mktemp("rpm"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from archive.certfr import offer
 from archive.certfr.inventory import RPM, Package, read_packages
 from archive.certfr.origin import DISTRIBUTION
+from tests.certfr.rpms import RpmWorld
 
 INSTALLED = {
     "tool": "1.0-1",
@@ -102,26 +103,24 @@ def test_a_kernel_is_upgraded_by_its_metapackage(name: str, carrier: str) -> Non
         assert offer.command(name).endswith(f"--only-upgrade {carrier}")
 
 
-DNF = """\
-openssh.x86_64                         8.7p1-38.el9_4.4                rhel-9-baseos
-openssh-server.x86_64                  8.7p1-38.el9_4.4                rhel-9-baseos
-Obsoleting Packages
-kernel-core.x86_64                     5.14.0-427.20.1.el9_4           rhel-9-baseos
-"""
+@pytest.mark.parametrize(
+    ("name", "version", "newer"),
+    [("tool", "0:1.0-1", "1.0-2"), ("tool", "0:1.0-2", ""), ("other", "0:1.0-1", ""), ("--help", "1", "")],
+)
+def test_dnf(rpm: RpmWorld, monkeypatch: pytest.MonkeyPatch, name: str, version: str, newer: str) -> None:
+    monkeypatch.setattr(offer, "DNF", [*rpm.dnf, "-C", "-q"])
+    monkeypatch.setattr(offer, "_suse", lambda: False)
+    assert offer.offered(Package(name, version, "noarch", name, "", RPM, DISTRIBUTION)) == newer
 
 
 @pytest.mark.parametrize(
     ("name", "version", "newer"),
-    [
-        ("openssh-server", "0:8.7p1-38.el9", "8.7p1-38.el9_4.4"),
-        ("openssh-server", "0:8.7p1-38.el9_4.4", ""),
-        ("openssh", "0:8.7p1-38.el9", "8.7p1-38.el9_4.4"),
-        ("sudo", "0:1.9.5p2-10.el9_3", ""),
-    ],
+    [("tool", "0:1.0-1", "1.0-2"), ("tool", "0:1.0-2", ""), ("other", "0:1.0-1", ""), ("--help", "1", "")],
 )
-def test_dnf(monkeypatch: pytest.MonkeyPatch, name: str, version: str, newer: str) -> None:
-    monkeypatch.setattr(offer, "ask", lambda _argv: DNF)
-    assert offer.offered(Package(name, version, "x86_64", name, "", RPM, DISTRIBUTION)) == newer
+def test_zypper(rpm: RpmWorld, monkeypatch: pytest.MonkeyPatch, name: str, version: str, newer: str) -> None:
+    monkeypatch.setattr(offer, "ZYPPER", [*rpm.zypper, "--non-interactive", "--no-refresh", "--quiet"])
+    monkeypatch.setattr(offer, "_suse", lambda: True)
+    assert offer.offered(Package(name, version, "noarch", name, "", RPM, DISTRIBUTION)) == newer
 
 
 def test_what_apt_knows_has_a_time(tmp_path: Path) -> None:

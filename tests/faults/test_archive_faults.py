@@ -1,8 +1,13 @@
 """Faults of the archive that no single module owns (D), by id."""
 
+import contextlib
+import json
 import os
 import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 
 from archive import database, settings, upkeep
@@ -39,6 +44,52 @@ def test_d04_a_text_that_changes_while_it_is_read_is_loaded_whole_or_set_aside(d
         counted, said = db.execute("SELECT (SELECT count(*) FROM sample), samples FROM cycle").fetchone()
         assert counted == said
     assert os.listdir(os.path.join(data, "spool")) == []
+
+
+def test_d12_a_wal_removed_after_a_crash_is_a_loss_that_is_said_once_and_the_journal_gives_it_back(data: str) -> None:
+    """A page is open, so the last close does not empty the -wal; then power is lost, and a tidy hand removes `vigie.db-wal`."""
+    environ = {"VIGIE_DATA": data, "VIGIE_LANGUAGE": "en", "VIGIE_WEB": "0"}
+
+    def minute(at: int) -> "subprocess.CompletedProcess[str]":
+        cycles.write(data, at, machine(at))
+        return run("-I", "-S", "alerts/cycle.py", at=at)
+
+    def run(*argv: str, at: int) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, *argv], cwd=ROOT, env={"PATH": "/usr/bin:/bin", **environ, "VIGIE_NOW": str(at)},
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    for number in range(5):
+        assert minute(NOW + number * 60).stderr == ""
+    with database.reader(data) as page:
+        page.execute("SELECT count(*) FROM sample").fetchone()
+        for number in range(5, 8):
+            assert minute(NOW + number * 60).stderr == ""
+        assert os.path.getsize(os.path.join(data, "vigie.db-wal")) > 0
+        shutil.copyfile(os.path.join(data, "vigie.db"), os.path.join(data, "cut"))
+    os.rename(os.path.join(data, "cut"), os.path.join(data, "vigie.db"))
+    for name in ("vigie.db-wal", "vigie.db-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(data, name))
+
+    after = minute(NOW + 480)
+    assert after.returncode == 0
+    assert after.stderr.count("\n") == 1
+    assert "cycles that were archived are missing" in after.stderr
+    assert "./vigie rebuild" in after.stderr
+    assert minute(NOW + 540).stderr == "", "said once"
+    doctor = run("-I", "web/__main__.py", "doctor", "--json", at=NOW + 540)
+    (found,) = [
+        one for one in map(json.loads, doctor.stdout.splitlines()) if "missing from the database" in one["what"]
+    ]
+    assert (found["level"], found["fix"]) == ("mend", "./vigie rebuild")
+
+    assert run("-I", "web/__main__.py", "rebuild", at=NOW + 540).returncode == 0
+    with database.reader(data) as db:
+        assert [row[0] for row in db.execute("SELECT at FROM cycle ORDER BY at")] == [NOW + n * 60 for n in range(10)]
+    doctor = run("-I", "web/__main__.py", "doctor", "--json", at=NOW + 540)
+    assert "missing from the database" not in doctor.stdout
 
 
 def test_d29_nothing_ever_copies_the_whole_database_to_make_it_smaller(data: str) -> None:

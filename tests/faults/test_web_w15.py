@@ -5,6 +5,7 @@ names and from its harmless twin: an element, or an attribute of an element, tha
 """
 
 import csv
+import functools
 import io
 import json
 import logging
@@ -36,6 +37,9 @@ from web.logs import OneEntry
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 MISSING = "a page that is not there"
 GRAPH_TAGS = {"svg", "g", "path", "rect", "text", "line", "style"}
+
+
+parsed = functools.cache(Page)  # each page is parsed once for all the payloads that are looked for in it
 
 
 class Outlets(NamedTuple):
@@ -118,7 +122,7 @@ def harmless(twin: Machine) -> Outlets:
 def shapes(text: str) -> set[tuple[str, str]]:
     """Every (element, attribute) of a page; ('p', '') for the element itself."""
     found = set()
-    for tag, attributes in Page(text).elements:
+    for tag, attributes in parsed(text).elements:
         found |= {(tag, ""), *((tag, name) for name in attributes)}
     return found
 
@@ -156,7 +160,7 @@ def test_w15_no_page_has_an_element_or_attribute_that_its_harmless_twin_has_not(
 
 def test_w15_no_address_in_a_page_leads_elsewhere(out: Outlets) -> None:
     for (_endpoint, page), text in out.pages.items():
-        for tag, attributes in Page(text).elements:
+        for tag, attributes in parsed(text).elements:
             for name in ("href", "src", "action", "formaction"):
                 target = urlsplit(attributes.get(name, ""))
                 own = (target.scheme, target.netloc) == ("http", "localhost")
@@ -166,7 +170,7 @@ def test_w15_no_address_in_a_page_leads_elsewhere(out: Outlets) -> None:
 
 def test_w15_nothing_of_a_page_was_run_as_a_template(out: Outlets) -> None:
     for address, text in out.pages.items():
-        assert not [word for word in Page(text).words if word.strip() in ("49", "{49}", "$49")], address
+        assert not [word for word in parsed(text).words if word.strip() in ("49", "{49}", "$49")], address
 
 
 @pytest.mark.parametrize("number", range(len(PAYLOADS)), ids=[ascii(name)[:30] for name in PAYLOADS])
@@ -175,7 +179,7 @@ def test_w15_a_payload_reaches_the_pages_as_text_and_as_an_attribute(
 ) -> None:
     """Were it not there, the tests above would prove nothing of it."""
     shown = machine.shown[number]
-    texts = {address for address, text in out.pages.items() if shown[:60] in "".join(Page(text).words)}
+    texts = {address for address, text in out.pages.items() if shown[:60] in "".join(parsed(text).words)}
     assert {endpoint for endpoint, _address in texts} >= {"users.page", "graphs.one", "security.page"} - (
         # CERT-FR's titles are cleaned in a way of their own.
         {"security.page"} if shown != PAYLOADS[number] or len(shown) > 300 or number in (2, 20) else set()
@@ -184,7 +188,7 @@ def test_w15_a_payload_reaches_the_pages_as_text_and_as_an_attribute(
         value
         for (endpoint, _address), text in out.pages.items()
         if endpoint in ("graphs.one", "users.page", "overview.page")
-        for tag, found in Page(text).elements
+        for tag, found in parsed(text).elements
         for value in found.values()
         if shown[:40] in unquote(value)
     ]

@@ -1,11 +1,13 @@
 """W17, W18: whatever an address or a form says, over every route of the URL map: an answer, never a failure."""
 
 import re
+import time
+from collections import Counter
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from werkzeug.routing import Rule
 
@@ -93,19 +95,18 @@ def pairs(names: list[str]) -> st.SearchStrategy[list[tuple[str, str]]]:
     return st.lists(st.tuples(name, ODD.map(lambda text: text.replace("\udc80", "\ufffd"))), max_size=5)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(draw=st.data())
-def test_w18_no_route_ever_fails(client: FlaskClient, app: Flask, draw: st.DataObject) -> None:
+def ask(client: FlaskClient, app: Flask, draw: st.DataObject) -> str:
+    """One odd GET. Returns the endpoint."""
     rule = draw.draw(st.sampled_from(rules(app, "GET")), label="rule")
     path = address(draw, rule)
     query = draw.draw(pairs(PARAMETERS), label="query")
     answer = client.get(path, query_string=query, buffered=True)
     assert answer.status_code < 500 or (rule.endpoint == "about.healthz" and answer.status_code == 503)
+    return str(rule.endpoint)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(draw=st.data())
-def test_w18_no_form_of_any_route_ever_fails(app: Flask, data: str, draw: st.DataObject) -> None:
+def send(app: Flask, data: str, draw: st.DataObject) -> str:
+    """One odd form, by somebody who is logged in and has a token."""
     rule = draw.draw(st.sampled_from(rules(app, "POST")), label="rule")
     path = address(draw, rule)
     fields = draw.draw(pairs(FIELDS), label="fields")
@@ -120,6 +121,40 @@ def test_w18_no_form_of_any_route_ever_fails(app: Flask, data: str, draw: st.Dat
         body.setdefault(name, []).append(value)
     answer = client.post(path, data=body)
     assert answer.status_code < 500, (path, fields)
+    return str(rule.endpoint)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(draw=st.data())
+def test_w18_no_route_ever_fails(client: FlaskClient, app: Flask, draw: st.DataObject) -> None:
+    ask(client, app, draw)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(draw=st.data())
+def test_w18_no_form_of_any_route_ever_fails(app: Flask, data: str, draw: st.DataObject) -> None:
+    send(app, data, draw)
+
+
+@pytest.mark.ci
+def test_w18_a_minute_of_odd_requests_at_every_route(client: FlaskClient, app: Flask, data: str) -> None:
+    end, rounds = time.monotonic() + 60, 0
+    seen: Counter[str] = Counter()
+    while time.monotonic() < end:
+
+        @seed(rounds)
+        @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(draw=st.data())
+        def both(draw: st.DataObject) -> None:
+            if draw.draw(st.integers(0, 3)):
+                seen[ask(client, app, draw)] += 1
+            else:
+                seen[send(app, data, draw)] += 1
+
+        both()
+        rounds += 1
+    everywhere = {str(one.endpoint) for method in ("GET", "POST") for one in rules(app, method)}
+    assert set(seen) == everywhere, everywhere - set(seen)
 
 
 def _session(data: str) -> str:
@@ -148,7 +183,8 @@ SQL = [
 PLAIN: dict[tuple[str, str], int] = {}  # what an unknown text is answered with
 
 
-@pytest.mark.parametrize("payload", [SQL[0], *(pytest.param(one, marks=pytest.mark.ci) for one in SQL[1:])])
+@pytest.mark.ci
+@pytest.mark.parametrize("payload", SQL)
 def test_w17_sql_in_any_parameter_reads_as_any_other_unknown_text(
     client: FlaskClient, app: Flask, data: str, payload: str
 ) -> None:

@@ -67,6 +67,7 @@ def test_w22_a_number_that_is_none_never_gets_into_the_database(tmp_path: object
         db.execute("INSERT INTO sample VALUES (1, ?, ?, ?)", (NOW, line.id, float("nan")))
 
 
+@pytest.mark.ci
 def test_w22_a_million_points_are_read_down_to_what_a_screen_shows(tmp_path: object) -> None:
     """694 days of minutes. Few rows are drawn, whatever their number; the time has a wide margin."""
     path = site.folder(f"{tmp_path}/data")

@@ -40,6 +40,7 @@ def data(tmp_path: object) -> str:
     return path
 
 
+@pytest.mark.ci
 def test_w31_no_command_says_a_secret(data: str) -> None:
     said = "".join(
         vigie(data, *words)

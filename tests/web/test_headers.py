@@ -5,9 +5,10 @@ import os
 import re
 
 import pytest
-from flask import Flask
+from flask import Flask, Response, request
 from flask.testing import FlaskClient
 
+from archive import database
 from archive.settings import ROOT
 from tests.web import site
 
@@ -58,6 +59,21 @@ def test_w20_every_answer_carries_the_header_set(client: FlaskClient, address: s
     assert "Strict-Transport-Security" not in answer.headers
     if not address.startswith("/static/v"):
         assert answer.headers["Cache-Control"] == "no-store" or address.startswith("/static/")
+
+
+@pytest.mark.parametrize("path", ["/fleet/v1/cycles", "/fleet/v1/join", "/fleet/v1/nothing"])
+def test_w20_the_door_for_machines_carries_it_too(client: FlaskClient, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = client.open(path, method=method)
+        assert answer.status_code in (401, 404, 405)
+        assert answer.headers["Content-Security-Policy"] == POLICY
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_stranger_at_the_door_for_machines_does_not_take_the_writers_lock(client: FlaskClient, data: str) -> None:
+    with database.locked(data):
+        assert client.post("/fleet/v1/cycles", headers={"Authorization": "Bearer x"}).status_code == 401
 
 
 def test_w20_a_refused_post_and_a_304_carry_it_too(client: FlaskClient) -> None:
@@ -174,6 +190,39 @@ def test_w34_behind_a_proxy_at_a_sub_path_links_carry_it(data: str) -> None:
     assert 'action="/vigie/login"' in page.text
     assert 'href="/vigie/static/vigie.css' in page.text
     assert client.get("/", headers=headers, base_url="http://example.org").headers["Location"] == "/vigie/login"
+
+
+@pytest.mark.parametrize(
+    ("hops", "address"), [(0, "127.0.0.1"), (1, "198.51.100.1"), (2, "192.0.2.7"), (4, "127.0.0.1")]
+)
+def test_w14_a_proxys_headers_are_believed_for_exactly_the_declared_number(data: str, hops: int, address: str) -> None:
+    """203.0.113.9 is what the client made up; 192.0.2.7 is the client as the outer proxy saw it, 198.51.100.1 the outer proxy."""
+    app = site.site(data, VIGIE_URL="https://vigie.example.org", VIGIE_PROXY_HOPS=str(hops))
+    client = app.test_client()
+    seen = []
+
+    @app.after_request
+    def look(response: Response) -> Response:
+        seen.append(request.remote_addr)
+        return response
+
+    headers = {"Host": "vigie.example.org", "X-Forwarded-For": "203.0.113.9, 192.0.2.7, 198.51.100.1"}
+    client.get("/login", headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    assert seen == [address]
+
+
+def test_w34_the_path_is_the_settings_and_never_a_headers(data: str) -> None:
+    forged = {
+        "Host": "example.org",
+        "X-Forwarded-Prefix": "//evil.example",
+        "X-Script-Name": "/evil",
+        "X-Forwarded-Proto": "https",
+    }
+    for url, path in (("https://example.org/vigie/", "/vigie"), ("https://example.org", "")):
+        client = site.site(data, VIGIE_URL=url, VIGIE_PROXY_HOPS="1").test_client()
+        page = client.get("/login", headers=forged, base_url="http://example.org")
+        assert f'action="{path}/login"' in page.text
+        assert "evil" not in page.text
 
 
 @pytest.mark.parametrize("path", ["/static/..%2f..%2fREADME.md", "/static/%2e%2e/README.md", "/static//etc/passwd", "/static/%00",

@@ -58,6 +58,49 @@ def test_the_first_evening_by_the_one_time_link(browser: Any, tmp_path: object) 
     one.close()
 
 
+def test_the_first_evening_by_keyboard_alone(browser: Any, tmp_path: object) -> None:
+    """The one-time link, a threshold changed, what it would have done, and the incident that it opens a minute later."""
+    path = site.filled(f"{tmp_path}/data", 30, cpu=0.6)
+    link = first.first_link(site.config(path), NOW)
+    assert link
+    one = Served(path)
+    watched = Watched(browser)
+    page, keys = watched.page, watched.page.keyboard
+    watched.open(one.url + link[link.index("/first/") :])
+    assert page.evaluate("document.activeElement.id") == "password"  # the name is there already
+    keys.type("quatre mots bien choisis")
+    focus(page, "#again")
+    keys.type("quatre mots bien choisis")
+    keys.press("Enter")
+    page.wait_for_url(f"{one.url}/")
+    assert page.inner_text(".who").strip() == "admin"
+    focus(page, ".nav a[href='/thresholds']")
+    keys.press("Enter")
+    page.wait_for_url(f"{one.url}/thresholds")
+    focus(page, "#cpu")
+    keys.press("Control+a")
+    keys.type("50")
+    watched.wait("document.querySelector('[data-key=cpu] .trial').textContent.includes('30 derniers jours')")
+    assert "aurait ouvert 1 incident" in site.plain(page.inner_text("[data-key=cpu] .trial"))
+    focus(page, "[id='cpu.minutes']")
+    keys.press("Control+a")
+    keys.type("0")
+    keys.press("Enter")
+    page.wait_for_selector(".notes >> text=enregistré")
+    site.judged(path, 2, NOW + 120, cpu=0.6)
+    focus(page, ".brand")
+    keys.press("Enter")
+    page.wait_for_url(f"{one.url}/")
+    assert page.inner_text("#part-banner h1") == "1 incident en cours sur machine"
+    focus(page, "#part-banner a.button")
+    keys.press("Enter")
+    page.wait_for_url(f"{one.url}/incidents/*")
+    assert site.plain(page.inner_text("h1")) == "Processeur à 60 %"
+    assert watched.complaints() == []
+    watched.context.close()
+    one.close()
+
+
 def test_an_incident_is_acknowledged_by_keyboard_alone(browser: Any, tmp_path: object) -> None:
     path = site.filled(f"{tmp_path}/data", 40, cpu=0.97)
     site.add_person(path)
@@ -99,6 +142,29 @@ def test_an_advisory_is_found_and_read_by_keyboard_alone(browser: Any, a_year: s
     page.wait_for_url(f"{one.url}/security/CERTFR-*")
     assert "PostgreSQL" in page.inner_text("h1")
     assert "CVE-2026-99914" in page.inner_text("main")
+    assert watched.complaints() == []
+    watched.context.close()
+    one.close()
+
+
+def test_an_advisory_is_found_and_read_by_mouse(browser: Any, a_year: str) -> None:
+    one = Served(a_year, year.NOW + 20)
+    watched = Watched(browser)
+    page = watched.page
+    watched.open(one.url)
+    page.click("#part-rows >> text=Vulnérabilité dans OpenSSH")
+    assert "apt install --only-upgrade openssh-server" in page.inner_text("main")
+    page.click(".crumbs a")
+    page.select_option("#verdict", "to_check")
+    page.fill("#q", "postgresql")
+    page.click("text=Filtrer")
+    assert page.locator(".rows .what a").count() == 5
+    page.click(".rows .what a >> nth=0")
+    assert "PostgreSQL" in page.inner_text("h1")
+    assert "À vérifier" in page.inner_text("main")
+    page.click(".top-end .lang")  # the same page in English
+    assert "PostgreSQL" in page.inner_text("h1")
+    assert "To check" in page.inner_text("main")
     assert watched.complaints() == []
     watched.context.close()
     one.close()

@@ -2,12 +2,14 @@
 kept answer is never another reader's."""
 
 import itertools
+import os
 import re
+import sys
 
 import pytest
 
 from alerts import chart
-from archive import database, load, pack, read, rolled, rollup, slices
+from archive import database, incidents, load, pack, read, rolled, rollup, slices
 from tests import cycles
 from tests.web import site
 from tests.web.site import NOW, Clock
@@ -31,16 +33,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def fresh(path: str, language: str, who: str, prefix: str) -> str:
     """The part that is kept, from an application that has kept nothing."""
-    return answer(site.site(path, VIGIE_PROXY_HOPS="1").test_client(), language, who, prefix)
+    return answer(site.site(path, wsgi=True).test_client(), language, who, prefix)
 
 
 def answer(client, language: str, who: str, prefix: str) -> str:  # type: ignore[no-untyped-def]
     if who:
         site.log_in(client, who)
-    found = client.get(
-        "/fragment",
-        headers={"Accept-Language": language, "X-Forwarded-Prefix": prefix, "X-Forwarded-Host": "127.0.0.1"},
-    )
+    headers = {"Accept-Language": language, "X-Forwarded-Host": "127.0.0.1"}
+    found = client.get("/fragment", headers=headers, environ_overrides={"SCRIPT_NAME": prefix})
     assert found.status_code == 200, (found.status, language, who)
     return found.text
 
@@ -50,7 +50,7 @@ def test_a_kept_answer_is_never_another_readers(data: str) -> None:
     readers = list(itertools.product(("fr", "en"), ("admin", "reader"), ("", "/vigie")))
     alone = {reader: fresh(data, *reader) for reader in readers}
     assert len(set(alone.values())) >= 4  # language and place differ at least
-    one = site.site(data, VIGIE_PROXY_HOPS="1")
+    one = site.site(data, wsgi=True)
     for first, second in itertools.permutations(readers, 2):
         assert answer(one.test_client(), *first) == alone[first]
         assert answer(one.test_client(), *second) == alone[second]
@@ -77,6 +77,60 @@ def test_a_kept_answer_is_of_this_cycle_only(tmp_path: object) -> None:
 
     assert after != before
     assert after == site.site(path, clock).test_client().get("/fragment").text
+
+
+class Opened:
+    """Counts the databases that this process opens, through Python's own audit of it."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.on = False
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, found: tuple[object, ...]) -> None:
+        if self.on and event == "sqlite3.connect":
+            self.names.append(str(found[0]))
+
+
+@pytest.fixture(scope="module")
+def opened() -> Opened:
+    return Opened()
+
+
+def test_a_kept_page_opens_no_database_until_a_row_is_written(tmp_path: object, opened: Opened) -> None:
+    path, clock = site.filled(f"{tmp_path}/data", 30, cpu=0.2), Clock()
+    client = site.site(path, clock).test_client()
+    client.get("/")
+    opened.names.clear()
+    opened.on = True
+    kept = client.get("/")
+    assert opened.names == []
+    clock.at = NOW + 5 * 60  # the minute is another, and no cycle came: the words of the state follow the clock alone
+    stale = client.get("/fragment").text
+    opened.on = False
+    site.judged(path, 1, NOW + 360, cpu=0.4)
+    clock.at = NOW + 360
+
+    assert kept.status_code == 200
+    assert "État inconnu" in stale
+    assert "État inconnu" not in client.get("/fragment").text
+
+
+def test_texts_that_wait_while_all_is_calm_are_seen_by_a_page_that_is_kept(tmp_path: object) -> None:
+    """The minute's path leaves texts in the spool while no level is near; a reader sees them all the same."""
+    path, clock = site.filled(f"{tmp_path}/data", 30, cpu=0.2), Clock()
+    client = site.site(path, clock).test_client()
+    before = client.get("/fragment").text
+    os.makedirs(f"{path}/run", exist_ok=True)
+    with open(f"{path}/run/{database.CALM}", "w", encoding="ascii") as file:
+        file.write("")
+    cycles.write(path, NOW + 60, cycles.machine(NOW + 60, cpu=0.55))
+
+    assert client.get("/fragment").text != before
+    with database.reader(path) as db:
+        newest = read.last_cycle(db, 1)
+    assert newest is not None
+    assert newest.at == NOW + 60
 
 
 # --- what is drawn -----------------------------------------------------------------------------------------------------
@@ -148,17 +202,23 @@ def rows_read(path: str, key: str) -> tuple[int, int]:
             if not span:
                 count += len(pack.every(db, 1, line.id, first, last - 1))
                 continue
-            count += len(rolled.rows_of(db, 1, line.id, span, first, last))
+            count += db.execute(
+                "SELECT count(*) FROM rollup WHERE host=1 AND series=? AND step=? AND at >= ? AND at < ?",
+                (line.id, span, first, last),
+            ).fetchone()[0]
+            packed = rolled.read_by(db, 1, line.id, span, first, last, period.step)
+            count += sum(len(found.at) for _size, found in packed)
     return len(points), count
 
 
-@pytest.mark.parametrize(("key", "a_point"), [("1h", 1), ("24h", 1), ("7d", 6), ("30d", 2), ("1y", 1), ("all", 14)])
+@pytest.mark.parametrize(("key", "a_point"), [("1h", 1), ("24h", 1), ("7d", 1), ("30d", 1), ("1y", 1), ("all", 14)])
 def test_a_graph_reads_few_rows_whatever_its_period(ten_years: str, key: str, a_point: int) -> None:
     points, rows = rows_read(ten_years, key)
 
     assert 20 < points <= chart.MOST
-    # The hours since midnight are finer than a day; a sample a minute since the last whole hour.
-    assert rows <= points * a_point + 24 + 120
+    # Finer than a point: today's 5 minutes, or the hours of a stretch that is not over; samples since the last whole hour.
+    finer = {"7d": 288, "30d": 18 * 24}.get(key, 24)
+    assert rows <= points * a_point + finer + 120
 
 
 def test_what_a_graph_reads_is_found_by_its_key(ten_years: str) -> None:
@@ -234,3 +294,38 @@ def test_many_users_are_shown_a_hundred_at_a_time(tmp_path: object) -> None:
     assert seen == [f"u{n:03}" for n in reversed(range(250))]
     assert client.get("/users?skip=x").status_code == 400
     assert client.get("/users?skip=5000").status_code == 200
+
+
+def test_a_year_of_incidents_is_a_list_of_twenty_and_a_few_bands(tmp_path: object) -> None:
+    path = site.filled(f"{tmp_path}/data", 30, cpu=0.2)
+    with database.writer(path) as db, database.transaction(db):
+        line = read.series(db, 1, "cpu_busy_seconds_total")[0]
+        db.execute("UPDATE series SET first_at=? WHERE id=?", (NOW - 364 * DAY, line.id))
+        for number in range(900):
+            at = NOW - (number + 1) * 30_000
+            incidents.insert(
+                db,
+                incidents.Incident(0, 1, "threshold", line.metric.name, line.labels, line.id, "resolved", "warning", at, None, at + 300,
+                                   None, at + 4000, "cleared", at + 4000, 0.9, 0.9, at, 0, None, "", None, None, "", ""),
+            )  # fmt: skip
+    client = site.site(path).test_client()
+    page = client.get("/graphs/cpu_busy_seconds_total?period=1y&lang=en").text
+
+    assert len(set(re.findall(r'href="/incidents/(\d+)"', page))) == 20
+    assert "900 incidents" in page  # the sentence counts every one
+    assert "900 in this period" in page
+    assert page.count('class="v-warning-band"') <= 3 * 2 * 300
+    link = f"/incidents?line={line.id}"
+    assert f'href="{link}"' in page
+
+    # That page has them all, fifty at a time, and no other line's.
+    seen: list[str] = []
+    while link:
+        part = client.get(link.replace("&amp;", "&")).text
+        seen += re.findall(r'href="/incidents/(\d+)"', part)
+        found = re.search(r'href="(/incidents\?before=\d+&amp;line=\d+)"', part)
+        link = found[1] if found else ""
+    assert len(seen) == len(set(seen)) == 900
+    assert client.get("/incidents?line=99999").status_code == 404
+    assert client.get("/incidents?line=x").status_code == 400
+    assert re.findall(r'href="/incidents/\d+"', client.get(f"/incidents?line={line.id + 1}").text) == []

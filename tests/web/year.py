@@ -15,9 +15,12 @@ from typing import NamedTuple
 
 from alerts import cycle as step
 from alerts import evidence as seen
+from alerts import wording
 from alerts.growth import Growth
+from alerts.letter import read_letter
 from alerts.running import Process
-from archive import database, events, evidence, incidents, outbox, pack, read, rollup, settings, thresholds
+from alerts.words import Words
+from archive import database, events, evidence, incidents, leaving, outbox, pack, read, rollup, settings, thresholds
 from archive.certfr import document, machine, store
 from archive.certfr.verdict import Verdict, reason
 from archive.incidents import Incident
@@ -240,7 +243,7 @@ class Teller:
             f'account_info{{user="{who}",uid="{n}",home="/home/{who}",shell="/bin/bash"}} 1\n'
             for who, n in {"root": 0, **{who: 1000 + n for n, who in enumerate((*PEOPLE, *NEVER))}}.items()
         )
-        texts["smart"] = "# UNAVAILABLE smartctl is not installed\n"
+        texts["smart"] = "# UNAVAILABLE smartctl is not installed (package smartmontools)\n"
         texts["units"] = cycles.Failed("timed out after 10 s")
         return texts
 
@@ -266,11 +269,21 @@ def build(data: str, spans: tuple[int, int, int] = (LIVE, COARSE, FINE)) -> sett
             said["user_home_bytes"] = homes(at)
         cycles.write(data, at, teller.texts(at, said), uptime=at - BOOTED)
     step.run(config, NOW)
+    _texts(data, teller.texts(NOW, said))
     with database.writer(data) as db, database.transaction(db):
         rollup.roll(db, 1, NOW)
     _people(data)
     _publications(data)
     return config
+
+
+def _texts(data: str, texts: "dict[str, str | cycles.Failed]") -> None:
+    """The latest text of each probe, as the runner keeps it."""
+    os.makedirs(os.path.join(data, "probes"), mode=0o700)
+    for probe, text in texts.items():
+        if not isinstance(text, cycles.Failed):
+            with open(os.path.join(data, "probes", f"{probe}.prom"), "w", encoding="utf-8") as file:
+                file.write(text)
 
 
 def _months(data: str, chance: random.Random, live: int, coarse: int, fine: int) -> None:
@@ -317,6 +330,7 @@ def _rows(times, keys, chance):  # type: ignore[no-untyped-def]
 def _past_incidents(data: str) -> None:
     """Thirty that are over, on three lines, through the months; their mails left, but one."""
     with database.writer(data) as db, database.transaction(db):
+        mails: list[tuple[int, int, str, str]] = []
         for number, (metric, labels, since, opened, ended, peak, level) in enumerate(PAST):
             judged = thresholds.to_json(thresholds.Threshold(metric, labels, True, level, None, None, 900))
             made = incidents.insert(db, Incident(
@@ -328,13 +342,20 @@ def _past_incidents(data: str) -> None:
                 incidents.add_transition(db, made.id, opened, "opened", "warning", peak),
                 incidents.add_transition(db, made.id, ended, "resolved", "warning", level - 0.1),
             ]
-            for transition, at in zip(told, (opened, ended), strict=True):
-                _mail(db, transition, at, "refused" if number == 2 else "accepted")
+            what = {"cpu_busy_seconds_total": "Processeur occupé", "user_memory_ratio": "Mémoire de farid"}.get(
+                metric, "Température"
+            )
+            for transition, at, badge in zip(told, (opened, ended), ("Attention", "Terminé"), strict=True):
+                mails.append(
+                    (at, transition, "refused" if number == 2 else "accepted", f"[srv-labo] {badge}\u00a0: {what}")
+                )
+        for at, transition, state, subject in sorted(mails):
+            _mail(db, transition, at, state, subject)
 
 
-def _mail(db, transition: int, at: int, state: str) -> None:  # type: ignore[no-untyped-def]
+def _mail(db, transition: int, at: int, state: str, subject: str) -> None:  # type: ignore[no-untyped-def]
     ident = outbox.new_message_id("srv-labo", "incident", at)
-    mail = outbox.add(db, 1, at, "incident", "", ident, "[srv-labo] incident", "{}")
+    mail = outbox.add(db, 1, at, "incident", "", ident, subject, "{}")
     outbox.tell(db, mail, outbox.transitions(db, [transition]))
     outbox.queue(db, mail, [MAIL], at)
     reply = "550 5.1.1 no such user" if state == "refused" else "250 2.0.0 queued"
@@ -345,6 +366,9 @@ def _people(data: str) -> None:
     """What came after the judging: the servers' words, evidence, log-ins, packages."""
     with database.writer(data) as db, database.transaction(db):
         for entry in outbox.ledger(db, 5):
+            if entry.notification.kind == "incident" and entry.notification.at > NOW - LIVE:
+                letter = read_letter(db, entry.notification, NOW)
+                leaving.set_subject(db, entry.notification.id, wording.subject(letter, Words("fr", "Europe/Paris")))
             for delivery in entry.deliveries:
                 if delivery.state == "queued":
                     outbox.mark(db, entry.notification.id, delivery.recipient, "accepted", 0, entry.notification.at + 20,
@@ -408,7 +432,7 @@ def _publications(data: str) -> None:
         "tracker_behind", version="1:9.2p1-2+deb12u7", cve="CVE-2026-99914", suite="bookworm", source="openssh"
     )
     here = Verdict("affected", "openssh-server", "1:9.2p1-2+deb12u6", behind)
-    unsure = Verdict("to_check", "postgresql-15", "15.8-0+deb12u1", reason("no_product"))
+    unsure = Verdict("to_check", "postgresql-15", "15.8-0+deb12u1", reason("backport", upstream="15.8"))
     with database.writer(data) as db, database.transaction(db):
         decided = []
         for number in range(300):

@@ -2,7 +2,7 @@
 
 import argparse
 
-from alerts.words import N_
+from alerts.words import N_, Words
 from archive import clock, database, events, people, people_old, privacy, pseudonyms, settings
 from web.commands import _terminal
 
@@ -30,6 +30,7 @@ def run(argv: list[str]) -> int:
     _terminal.say(_("VIGIE_USERS=%(mode)s: %(words)s", mode=mode, words=_(_MODES[mode])))
     if mode != config.users:
         _terminal.say(_("From the next cycle on: VIGIE_USERS=%(mode)s", mode=config.users))
+        _terminal.say(announced(words, mode, config.users, len(names)))
     _terminal.say(
         words.ngettext(
             "What names people is kept for %(num)s day.", "What names people is kept for %(num)s days.", days
@@ -39,6 +40,30 @@ def run(argv: list[str]) -> int:
     if oldest is not None:
         _terminal.say(_("The oldest is of %(when)s.", when=words.moment(oldest, now)))
     return 0
+
+
+def announced(words: Words, kept: str, wanted: str, names: int) -> str:
+    """What the next cycle will do to what is kept, because VIGIE_USERS was changed: it asks nobody, and it is for good."""
+    _ = words.gettext
+    if wanted == "names":
+        return _("What was hidden cannot be shown again; names are kept of what comes.")
+    if not names:
+        return _("Nothing that is kept names anybody: only what comes changes.")
+    if wanted == "off":
+        return words.ngettext(
+            "It removes for good what is kept of %(num)s person, backups too. To keep it, put VIGIE_USERS=%(kept)s back before then.",
+            "It removes for good what is kept of %(num)s people, backups too. To keep it, put VIGIE_USERS=%(kept)s back before then.",
+            names,
+            kept=kept,
+        )
+    return words.ngettext(
+        "It puts a pseudonym in the place of %(num)s name for good, in backups too. To keep it, put VIGIE_USERS=%(kept)s back before"
+        " then.",
+        "It puts pseudonyms in the place of %(num)s names for good, in backups too. To keep them, put VIGIE_USERS=%(kept)s back before"
+        " then.",
+        names,
+        kept=kept,
+    )
 
 
 def _set(config: settings.Settings, days: int, now: int, *, yes: bool) -> int:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from alerts import chart
+from alerts import chart, event_words
 from alerts.chart import Forecast, Name
 from alerts.chart_bars import sparkline
 from alerts.chart_skin import POLICY
@@ -146,6 +146,7 @@ def one(name: str) -> ResponseReturnValue:
         return missing()
     told, at, period = words(), now(), asked.period
     spoken = periods.label(period, at, told)
+    dates = f"{told.moment(period.start, at)} → {told.moment(min(period.end, at), at)}"
     limits = thresholds.effective(db(), host_id())
     outlooks = [pictures.outlook_of(db(), host_id(), line, asked.latest.get(line.id)) for line in asked.drawn]
     made = [
@@ -160,8 +161,8 @@ def one(name: str) -> ResponseReturnValue:
             at,
             spoken,
             ident=f"line-{one_line.line.id}",
-            # The page's own heading says the metric; a line without a name is told by its period.
-            title=told.line_name(one_line.line) or spoken,
+            # The page's own heading says the metric; a line without a name is told by its dates.
+            title=told.line_name(one_line.line) or dates,
             heading="metric-title",
             rows=alone,
         )
@@ -251,8 +252,10 @@ def _happened(made: Sequence[Material], told: Words) -> list[Happening]:
     """Events of the period, newest first; they are the machine's, the same under every line."""
     found = made[0].events if made else ()
     return [
-        Happening(one_event.at, told.gettext(pictures.EVENT_WORDS[one_event.kind]), one_event.subject)
-        for one_event in found[::-1][:MOST_EVENTS]
+        Happening(
+            one.at, told.gettext(pictures.EVENT_WORDS[one.kind]), event_words.said(one.kind, one.subject, "", told)
+        )
+        for one in found[::-1][:MOST_EVENTS]
     ]
 
 

@@ -10,6 +10,7 @@ from alerts.words import DAY, HOUR, N_
 from archive import evidence as evidence_rows
 from archive import incidents, outbox, read, silences
 from archive.incidents import Incident, IncidentError
+from archive.read import Series
 from archive.silences import Silence
 from web import asking, logins, moments, sentences, store, works
 from web.cards import Card, Reading
@@ -30,11 +31,14 @@ NO_REASON = N_("Say why, so that the others know.")
 
 @bp.route("/incidents")
 def page() -> str:
-    """Open ones, then those that are over, by day; `?before=` gives older ones."""
+    """Open ones, then those that are over, by day; `?before=` gives older ones, `?line=` those of one series alone."""
     db, host, now, told = store.db(), store.host_id(), store.now(), words()
-    before = asking.number("before")
+    before, line = asking.number("before"), _line()
     metrics = {one.name: one for one in read.metrics(db)}
-    found = incidents.recent(db, host, PAGE, before)
+    found = incidents.recent(db, host, PAGE, before, (line.metric.name, line.labels) if line else None)
+    live = [
+        one for one in present().open if line is None or (one.metric, one.labels) == (line.metric.name, line.labels)
+    ]
     over = [one for one in found if one.state == "resolved"]
     days = [
         (told.day(group[0].opened_at or 0, now), [sentences.story(one, metrics.get(one.metric), told) for one in group])
@@ -43,15 +47,23 @@ def page() -> str:
     return render_template(
         "incidents.html",
         state=present(),
-        stories=[sentences.story(one, metrics.get(one.metric), told) for one in present().open]
-        if before is None
-        else [],
+        stories=[sentences.story(one, metrics.get(one.metric), told) for one in live] if before is None else [],
         days=days,
-        older=found[-1].opened_at if len(found) == PAGE else None,
+        older=found[-1].opened_at if len(found) >= PAGE else None,
+        line=line,
+        name=" · ".join(part for part in (told.metric_name(line.metric), told.line_name(line)) if part) if line else "",
         first=before is None,
         span=lambda incident: sentences.span(incident, now, told),
         now=now,
     )
+
+
+def _line() -> Series | None:
+    """The series that the address names; None without one. 404 for one that is not there."""
+    number = asking.number("line")
+    if number is None:
+        return None
+    return next((one for one in read.series(store.db(), store.host_id()) if one.id == number), None) or abort(404)
 
 
 @bp.route("/incidents/<int:number>")

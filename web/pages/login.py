@@ -4,7 +4,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask.typing import ResponseReturnValue
 
 from archive import logins as rows
-from web import first, logins, passwords, store
+from web import browsers, first, logins, passwords, store
 from web.logins import Outcome
 from web.words import _, _n, words
 
@@ -124,7 +124,7 @@ def sessions() -> ResponseReturnValue:
         return redirect(url_for("login.sessions"), 303)
     with rows.reading(data) as db:
         found = [one for one in rows.sessions(db, me.person) if logins.alive(one, store.now())]
-    return render_template("sessions.html", sessions=found, mine=me.id, now=store.now())
+    return render_template("sessions.html", sessions=found, mine=me.id, browser=browsers.name, now=store.now())
 
 
 def _problems(name: str, password: str, again: str) -> dict[str, str]:

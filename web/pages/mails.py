@@ -1,12 +1,12 @@
 """The ledger of mails: what was owed to whom, and what each server said."""
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
-from archive import outbox, recipients
-from web import asking, store
-from web.words import _, _n
+from archive import outbox, read, recipients
+from web import asking, ledger, store
+from web.words import _, _n, words
 
 bp = Blueprint("mails", __name__)
 PAGE = 50
@@ -51,6 +51,13 @@ def install_words() -> dict[str, str]:
     return {name: _(word) for name, word in STATES.items()}
 
 
+def subject(written: str) -> str:
+    """A mail's subject in the reader's words, also before it was made."""
+    if "metrics_by_name" not in g:
+        g.metrics_by_name = {one.name: one for one in read.metrics(store.db())}
+    return ledger.subject(written, g.metrics_by_name, words())
+
+
 @bp.app_context_processor
 def states() -> dict[str, object]:
-    return {"mail_states": install_words}
+    return {"mail_states": install_words, "mail_subject": subject}

@@ -1,12 +1,11 @@
 """The first page: is anything wrong, since when, who or what, what do I do, will the disk be full?"""
 
 import hashlib
-import os
 from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
 
-from archive import database, incidents, outbox, read, silences
+from archive import incidents, outbox, read, silences
 from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
 from archive.certfr.verdict import reason_text
@@ -63,10 +62,7 @@ def fragment() -> Response:
 
 def parts() -> Parts:
     """Rendered once for all readers of a language, until a row or the minute changes."""
-    # The files are looked at before they are read: what is written meanwhile is seen by the next one.
-    # On PostgreSQL no file tells: the last cycle and what is open do.
-    seen = (present().last_at, tuple((one.id, one.level, one.state) for one in present().open))
-    key = (_written(store.settings().data), store.now() // 60, present().fresh, seen)
+    key = (store.stamp(), store.now() // 60, present().fresh)
     who = (words().language, logins.is_administrator(), request.script_root)
     kept: dict[object, tuple[object, Parts]] = current_app.extensions.setdefault("overview", {})
     known = kept.get(who)
@@ -80,18 +76,6 @@ def parts() -> Parts:
     fresh = Parts(sentence, rendered(banner_html), rendered(rows_html), tag)
     kept[who] = (key, fresh)
     return fresh
-
-
-def _written(data: str) -> tuple[int, ...]:
-    """When the database was last written, and how much: any commit changes it."""
-    found = []
-    for suffix in ("", "-wal"):
-        try:
-            seen = os.stat(os.path.join(data, database.NAME + suffix))
-            found += [seen.st_ino, seen.st_mtime_ns, seen.st_size]
-        except FileNotFoundError:
-            found.append(0)
-    return tuple(found)
 
 
 @bp.route("/live.json")
@@ -149,7 +133,7 @@ def told() -> dict[str, object]:
         "stories": open_stories,
         "closed": closed_stories,
         "span": lambda incident: sentences.span(incident, now, speak),
-        "alerts": alerts if in_force else alerts[:CLOSED],
+        "alerts": in_force if in_force or concerning else alerts[:CLOSED],
         "in_force": in_force,
         "concerning": concerning,
         "why": lambda kept: reason_text(kept.as_verdict(), words().language),

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from flask import Blueprint, render_template
 
+from alerts import reasons
 from archive import pseudonyms, read, text
 from web import store
 from web.shell import present
+from web.words import words
 
 bp = Blueprint("probes", __name__)
 LONGEST = 20_000  # characters of a text that are shown
@@ -16,13 +18,17 @@ LONGEST = 20_000  # characters of a text that are shown
 class Told(NamedTuple):
     probe: read.Probe
     badge: str
+    reason: str  # in the reader's words, where it is one that is known
     text: str
 
 
 @bp.route("/probes")
 def page() -> str:
     found = present()
-    told = [Told(one, _badge(one, found.rhythm, found.last_at or 0), _text(one.name)) for one in _probes()]
+    told = [
+        Told(one, _badge(one, found.rhythm, found.last_at or 0), reasons.told(one.reason, words()), _text(one.name))
+        for one in _probes()
+    ]
     told.sort(key=lambda one: (one.badge not in ("critical", "unknown"), one.probe.name))
     return render_template("probes.html", probes=told, state=found, now=store.now())
 

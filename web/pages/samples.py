@@ -7,7 +7,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
-from archive import read, thresholds
+from archive import incidents, read, thresholds
 from archive.read import Point, Series
 from web import data_routes, exports, files, periods, pictures
 from web.exports import Object
@@ -98,7 +98,9 @@ def _line_head(line: Series, asked: Asked, found: thresholds.Threshold | None) -
         "threshold": {"above": found.above, "warning": found.warning, "critical": found.critical} if found else None,
         "incidents": [
             {"id": one.id, "level": one.level, "from": one.since_at, "to": one.ended_at}
-            for one in pictures.of_line(db(), host_id(), line, asked.period.start, asked.period.end)
+            for one in incidents.of_span(
+                db(), host_id(), line.metric.name, line.labels, pictures.JUDGED, asked.period.start, asked.period.end
+            )
         ],
     }
 

@@ -7,9 +7,8 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from archive import changes, purge, read, silences, thresholds, undoing
-from archive.incidents import IncidentError
 from archive.read import Metric, Series
-from archive.recipients import RecipientError
+from archive.refused import Refused
 from archive.thresholds import Threshold, ThresholdError
 from web import asking, conditions, editing, history, levels, logins, store, trials, works
 from web.conditions import Extra
@@ -290,7 +289,7 @@ def undo(change: int) -> ResponseReturnValue:
     try:
         with store.writing() as db:
             undoing.undo(db, change, me.person, store.now(), store.host_id())
-    except (ThresholdError, IncidentError, RecipientError) as error:
+    except Refused as error:
         flash(_(error.message, **error.values))
     else:
         flash(_("The change is undone."))

@@ -1,0 +1,95 @@
+"""Why a probe had nothing to ask, or failed, in the reader's words."""
+
+import glob
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts import reasons
+from alerts.words import Words
+from archive.settings import ROOT
+
+FRENCH, ENGLISH = Words("fr", "Europe/Paris"), Words("en", "Europe/Paris")
+EXAMPLE = {r"\$denied": "sda", r"\$\{line:0:120\}": "no route", r"\$\{limit\[\$1\]\}": "10", r"\$2": "3",
+           r"\$status": "3"}  # fmt: skip
+
+
+def sources() -> list[tuple[str, str]]:
+    found = []
+    for path in sorted(glob.glob(f"{ROOT}/probes/*.*")):
+        with open(path, encoding="utf-8") as file:
+            found.append((os.path.basename(path), file.read()))
+    return found
+
+
+def said() -> list[tuple[str, str]]:
+    """(file, reason) of every reason that stands in the sources, its values filled in."""
+    found = []
+    for name, text in sources():
+        whole = re.findall(r"# UNAVAILABLE ([^\"$\\\n]+?)(?:\"|\\n|$)", text, re.M)
+        whole += re.findall(r"unavailable \"([^\"]+)\"", text)
+        if name == "run.sh":
+            whole += re.findall(r"reason\[\$\w+\]=(?:'([^'\n]+)'|\"([^\"\n]+ [^\"\n]+)\")", text)
+        found += [(name, one if isinstance(one, str) else "".join(one)) for one in whole]
+    return [(name, filled(reason)) for name, reason in found]
+
+
+def filled(reason: str) -> str:
+    for pattern, value in EXAMPLE.items():
+        reason = re.sub(pattern, value, reason)
+    return reason
+
+
+def test_every_reason_of_the_shipped_probes_and_of_the_runner_is_told_in_french() -> None:
+    found = said()
+    assert {name for name, _reason in found} >= {
+        "smart.sh",
+        "updates.sh",
+        "pressure.sh",
+        "users.sh",
+        "homes.py",
+        "run.sh",
+    }
+    assert len(found) >= 22
+    left = [f"{name}: {reason}" for name, reason in found if reasons.told(reason, FRENCH) == reason]
+    assert left == [], "give these a line in alerts/reasons.py"
+
+
+def test_no_reason_is_known_that_nothing_gives() -> None:
+    text = "\n".join(source for _name, source in sources()) + "\nno reason given"
+    for message in reasons.KNOWN:
+        for part in re.split(r"%\(\w+\)s", message):
+            assert part.strip() in text, message
+
+
+@pytest.mark.parametrize(
+    ("reason", "french"),
+    [
+        ("timed out after 10 s", "pas de réponse en 10 s"),
+        ("no right to read /dev/sda (needs root or the group of the disks)",
+         "pas le droit de lire /dev/sda (il faut être root, ou du groupe des disques)"),
+        ("timed out after 10 s and cannot be killed (process 4711)",
+         "pas de réponse en 10 s, et impossible à arrêter (processus 4711)"),
+        ("disk.sh: df said nothing", "disk.sh: df said nothing"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_values_stay_and_the_unknown_is_shown_as_it_was_said(reason: str, french: str) -> None:
+    assert reasons.told(reason, FRENCH) == french
+    assert reasons.told(reason, ENGLISH) == reason
+
+
+def test_a_moment_is_told_on_the_reader_s_clock() -> None:
+    told = reasons.told("still running since 2026-11-23T09:15:00Z", FRENCH)
+    assert "10:15" in told
+    assert told.startswith("tourne encore depuis")
+    assert reasons.told("still running since yesterday", FRENCH) == "tourne encore depuis yesterday"
+
+
+@given(st.text(max_size=400))
+def test_any_text_of_a_stranger_comes_out(reason: str) -> None:
+    assert isinstance(reasons.told(reason, FRENCH), str)
+    assert reasons.told(f"dnf cannot answer without the network: {reason}x", ENGLISH).endswith("x")
