@@ -279,7 +279,7 @@ def build(data: str, spans: tuple[int, int, int] = (LIVE, COARSE, FINE)) -> sett
 
 def _texts(data: str, texts: "dict[str, str | cycles.Failed]") -> None:
     """The latest text of each probe, as the runner keeps it."""
-    os.makedirs(os.path.join(data, "probes"), mode=0o700)
+    os.makedirs(os.path.join(data, "probes"), mode=0o700, exist_ok=True)
     for probe, text in texts.items():
         if not isinstance(text, cycles.Failed):
             with open(os.path.join(data, "probes", f"{probe}.prom"), "w", encoding="utf-8") as file:
