@@ -32,6 +32,7 @@ EXAMPLES = {
     "security.one": {"reference": "CERTFR-2026-ALE-990"},
     "thresholds.one": {"metric": "disk_used_ratio"},
     "graphs.one": {"name": "cpu_busy_seconds_total"},
+    "hosts.one": {"name": "nobody"},
 }
 # What is no page, or is shown below: files, figures for programs, the link that is used once.
 NO_PAGE = ("static", "overview.fragment", "login.first_page")
@@ -43,6 +44,7 @@ MORE = (
 # Pages of mistakes, each with the status it must have.
 WRONG = {
     "/nothing": 404,
+    "/hosts/nobody": 404,
     "/graphs/cpu_busy_seconds_total?period=soon": 400,
     "/mails/retry": 405,
     "/broken": 500,
@@ -185,6 +187,7 @@ def pages(app: Flask, known: dict[str, str]) -> list[str]:
             )
             for rule in rules(app)
             if rule.rule not in ("/metrics", "/healthz", "/login")
+            and rule.arguments <= EXAMPLES.get(rule.endpoint, {}).keys()
         ]
     return sorted({*found, *MORE, *WRONG})
 
