@@ -144,6 +144,7 @@ class Measured(NamedTuple):
     wall: list[float]
     bare_python: list[float]
     bare_bash: list[float]
+    one_process: list[float]  # bench/floor.py
 
     @property
     def day(self) -> float:
@@ -152,7 +153,7 @@ class Measured(NamedTuple):
 
 def measure(vigie: Vigie, minutes: int) -> Measured:
     """`minutes` cycles, with the floors between them."""
-    found = Measured([], [], [], [], [])
+    found = Measured([], [], [], [], [], [])
     plain = {"PATH": SYSTEM}
     for _ in range(minutes):
         run = vigie.cycle()
@@ -160,6 +161,8 @@ def measure(vigie: Vigie, minutes: int) -> Measured:
         found.wall.append(run.wall)
         found.bare_python.append(Run([PYTHON, "-I", "-S", "-c", "pass"], plain).cpu)
         found.bare_bash.append(Run(["/bin/bash", "-c", ":"], plain).cpu)
+        floor = [PYTHON, "-I", "-S", str(ROOT / "bench/floor.py"), str(vigie.data.parent)]
+        found.one_process.append(Run(floor, plain).cpu)
         vigie.quiet()
     return found
 
@@ -415,6 +418,7 @@ def figures(found: Found) -> Iterator[Figure]:
             )
     yield _spread("floor: python3 -I -S -c pass", cycle.bare_python, "ms", f"{floor * DAY / 1000:.1f} CPU-s a day")
     yield _spread("floor: bash -c :", cycle.bare_bash, "ms")
+    yield _spread("floor: one Python that reads it all", cycle.one_process, "ms", "bench/floor.py: not a monitor")
     yield _spread("wall time of a cycle", cycle.wall, "ms", "", 300)
     yield Figure("the same at its longest", max(cycle.wall), "ms")
     limits = {

@@ -27,7 +27,7 @@ declare -A running=() began=() uptimes=() reason=() seconds=() texts=() # this c
 names=() due=() light=() steady=() known_rows=() spool=''
 failed=0 watchdog='' temporary='' worker=0
 # Shipped, in Bash, and asking nothing but /proc, /sys and local disks: read by the runner's own subshell.
-readonly read_here=' cpu disk diskio load memory network pressure processes raid temperature uptime users '
+readonly read_here=' accounts cpu disk diskio load memory network pressure processes raid temperature uptime users '
 
 die() { # <words>: one line for the administrator
   printf 'probes/run.sh: %s\n' "$*" >&2
