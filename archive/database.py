@@ -16,7 +16,6 @@ again when somebody wrote meanwhile.
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -130,9 +129,11 @@ def settle(data: str) -> None:
 
 def stamp(data: str) -> tuple[int, ...]:
     """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
-    before the rows were read is never older than them. On PostgreSQL no file tells: always another one, nothing is kept."""
+    before the rows were read is never older than them."""
     if engine.url_of(data):
-        return (time.monotonic_ns(),)
+        from archive import postgresql
+
+        return postgresql.stamp(data)
     found: list[int] = []
     for suffix in ("", "-wal"):
         try:

@@ -93,7 +93,7 @@ class Connection:
             if statement.values and once:
                 start, end = statement.values
                 one = statement.text[start:end]
-                whole = statement.text[:start] + ",".join(mogrify(one, row) for row in part)
+                whole = statement.text[:start] + ",".join(mogrify(one, tuple(map(_text, row))) for row in part)
                 self._run(whole + statement.text[end:].replace("%%", "%"), None, cursor)
             else:
                 self._run("; ".join(mogrify(statement.text, _arguments(statement, row)) for row in part), None, cursor)
@@ -118,9 +118,16 @@ class Connection:
 
 
 def _arguments(statement: dialect.Statement, given: Sequence[object] | Mapping[str, object]) -> object:
-    if statement.numbered and not isinstance(given, Mapping):
-        return {f"p{number}": value for number, value in enumerate(given, 1)}
-    return given if isinstance(given, Mapping) else tuple(given)
+    if isinstance(given, Mapping):
+        return {name: _text(value) for name, value in given.items()}
+    if statement.numbered:
+        return {f"p{number}": _text(value) for number, value in enumerate(given, 1)}
+    return tuple(map(_text, given))
+
+
+def _text(value: object) -> object:
+    """No text of PostgreSQL holds a NUL: whoever asks for a name with one asks for one that is not there."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
 
 
 def kind_of(error: Exception) -> sqlite3.Error:
@@ -280,6 +287,13 @@ def _version(db: Connection, name: str) -> int:
 
 def _latest(folder: str) -> int:
     return max(int(name.partition("_")[0]) for name in os.listdir(folder) if name.endswith(".sql"))
+
+
+def stamp(data: str) -> tuple[int, ...]:
+    """As database.stamp: which transactions are over. Every commit changes it."""
+    with _open(engine.url_of(data), GENERAL) as db:
+        said = db.execute("SELECT CAST(pg_current_snapshot() AS text)").fetchone()[0]
+    return tuple(int(part) for part in re.split("[:,]", said) if part)
 
 
 def pending(data: str) -> bool:

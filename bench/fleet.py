@@ -1,6 +1,6 @@
 """A centre under load: PostgreSQL from Debian, web workers as they are run, and N machines that post a minute's cycle.
 
-    .venv-dev/bin/python -m bench.fleet [--machines 10000] [--seconds 60] [--workers 2] [--backlog 200]
+    .venv-dev/bin/python -m bench.fleet [--machines 2000] [--listed 10000] [--seconds 60] [--workers 2] [--backlog 60]
 
 All of it on this computer's cores, the players too, whose share of the processor is said apart. Phases:
 
@@ -29,7 +29,7 @@ import zlib
 from collections.abc import Iterator
 
 from archive import database, engine
-from archive.fleet import members
+from archive.fleet import members, taking
 from tests import cycles, postgres
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -120,13 +120,26 @@ def _cpu_of_tree(pid: int) -> float:
 class Fleet:
     """What the machines post. A cycle's text is one machine's realistic minute with other numbers in it."""
 
-    def __init__(self, centre: Centre, count: int) -> None:
+    def __init__(self, centre: Centre, count: int, listed: int) -> None:
         self.start = int(time.time()) - 3 * 3600
         self.start -= self.start % MINUTE
         self.tokens = []
         with database.writer(centre.data) as db, database.transaction(db):
-            for number in range(count):
-                self.tokens.append(members.add(db, f"m{number:06}", "bench", self.start))
+            for number in range(max(count, listed)):
+                self.tokens.append(members.add(db, f"m{number:06}", "bench", self.start, f"room{number % 20}"))
+            # Those that are listed only: as they would stand there after an hour of sending.
+            for number in range(count, listed):
+                figures = {metric: [round(random.random(), 4) for _ in range(60)] for metric in taking.DRAWN}
+                db.execute(
+                    "UPDATE member SET joined_at=?, seen_at=?, fresh_at=?, cycle_at=?, worst=?, opened=?"
+                    " WHERE name=?",
+                    (
+                        self.start, int(time.time()), int(time.time()), self.start, int(number % 50 == 0),
+                        int(number % 50 == 0), f"m{number:06}",
+                    ),
+                )  # fmt: skip
+                found = members.named(db, f"m{number:06}")
+                members.keep_figures(db, found.host if found else 0, figures)
         self.minutes = [0] * count
 
     def text(self, number: int, minute: int) -> bytes:
@@ -232,7 +245,7 @@ def _ms(ordered: list[float], share: float) -> float:
 
 
 def pages(centre: Centre, path: str, times: int = 15) -> dict[str, object]:
-    took, size = [], 0
+    took, size, cpu = [], 0, centre.seconds()
     connection = http.client.HTTPConnection("127.0.0.1", centre.ports[0], timeout=60)
     for _ in range(times):
         began = time.monotonic()
@@ -242,24 +255,22 @@ def pages(centre: Centre, path: str, times: int = 15) -> dict[str, object]:
         took.append(time.monotonic() - began)
         if answer.status != 200:
             return {"path": path, "status": answer.status}
-    return {
-        "path": path,
-        "ms": round(statistics.median(took) * 1000, 1),
-        "worst_ms": round(max(took) * 1000, 1),
-        "bytes": size,
-    }
+    used = {name: round((value - cpu[name]) * 1000 / times, 1) for name, value in centre.seconds().items()}
+    return {"path": path, "ms": round(statistics.median(took) * 1000, 1), "worst_ms": round(max(took) * 1000, 1),
+            "cpu_ms": used, "bytes": size}  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--machines", type=int, default=10_000)
+    parser.add_argument("--machines", type=int, default=2_000, help="that post")
+    parser.add_argument("--listed", type=int, default=10_000, help="machines that /hosts has, those that post included")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--backlog", type=int, default=60, help="machines that come back after two hours")
     asked = parser.parse_args()
     centre = Centre(asked.workers)
     try:
-        fleet = Fleet(centre, asked.machines)
+        fleet = Fleet(centre, asked.machines, asked.listed)
         found: dict[str, object] = {"machines": asked.machines, "workers": asked.workers, "cores": os.cpu_count()}
 
         def first() -> Iterator[tuple[int, bytes]]:

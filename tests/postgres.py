@@ -12,7 +12,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")  # tests of meaning; tests of loss do without
+FAST = (
+    "fsync=off",
+    "autovacuum=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+)  # tests of meaning; tests of loss do without
 
 
 def programs() -> str:

@@ -67,7 +67,7 @@ def any_here() -> bool:
     """Whether machines send here: then the bar has their list."""
     from web import store
 
-    return store.kept("joined", lambda: members.any_joined(store.db()))
+    return store.kept("fleet", lambda: members.any_joined(store.db()))
 
 
 def check() -> ResponseReturnValue | None:

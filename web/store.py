@@ -16,6 +16,7 @@ from web import machines
 
 Kept = TypeVar("Kept")
 HOST = 1  # this machine
+MOST_KEPT = 500
 
 
 def settings() -> Settings:
@@ -55,6 +56,8 @@ def kept(name: str, make: Callable[[], Kept]) -> Kept:
     here, key = stamp(), (name, host_id())
     found = known.get(key)
     if found is None or found[0] != here:
+        if len(known) >= MOST_KEPT:  # of the machines of a fleet
+            known.clear()
         found = known[key] = (here, make())
     return cast(Kept, found[1])
 
