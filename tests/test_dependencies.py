@@ -59,7 +59,7 @@ def test_the_licence_that_is_written_is_the_one_that_the_package_says() -> None:
         assert re.search(words, said), f"{name}: docs say {written}, the package says {said}"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-apprise.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-apprise.txt", "requirements-fleet.txt"])
 def test_every_pin_has_hashes_and_nothing_is_installed_from_elsewhere(name: str) -> None:
     text = read(name)
     pins = sbom.pinned(text)
