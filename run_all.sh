@@ -44,8 +44,10 @@ usage() {
 
 # The few settings that the shell itself needs. The file is data: it is read, never sourced. Python checks every line.
 read_settings() {
-  local file=${VIGIE_DATA:-data}/settings.env name value
+  local file=${VIGIE_DATA:-data}/settings.env name value opened
   [[ -r $file ]] || return 0
+  exec {opened}<"$file"
+  check_settings "${VIGIE_DATA:-data}" "$file" "$opened"
   while IFS='=' read -r name value || [[ -n $name ]]; do
     case $name in
       VIGIE_DATA | VIGIE_WEB | VIGIE_WAIT | VIGIE_PROBES | VIGIE_LANGUAGE | VIGIE_PING_URL | VIGIE_LISTEN)
@@ -58,7 +60,21 @@ read_settings() {
       VIGIE_NOTIFY_URLS) [[ -z $value ]] || apprise=1 ;;
       VIGIE_DATABASE_URL) [[ -z $value ]] || centre=1 ;;
     esac
-  done <"$file"
+  done <&"$opened"
+  exec {opened}<&-
+}
+
+# Two users of one group: the settings say which programs are probes, so the other one must not be able to write them.
+# archive/rights.py is the same rule. The open file is looked at, not the name: it may be another one by now.
+check_settings() { # <folder> <file> <descriptor>
+  local owner holder mode
+  [[ -g $1 ]] || return 0
+  read -r owner mode < <(stat -L -c '%u %a' "/proc/self/fd/$3")
+  holder=$(stat -c %u -- "$1")
+  if ((owner != 0 && owner != holder || 8#$mode & 8#022)); then
+    fail 1 "$2 peut être changé par un autre que le propriétaire de $1. Tapez : sudo chown $holder '$2' ; sudo chmod 640 '$2'" \
+      "$2 can be changed by another than the owner of $1. Type: sudo chown $holder '$2'; sudo chmod 640 '$2'"
+  fi
 }
 
 absolute() { # <path>: from the project's folder, as archive/settings.py does
@@ -179,8 +195,9 @@ start_web() {
     "the dashboard did not start: see $data/log/web.log"
 }
 
-keep_short() { # <file>: at most two files of 1 MB each
+keep_short() { # <file>: at most two files of 1 MB each; never through a link that somebody put there
   local -a found
+  [[ ! -L $1 ]] || rm -f -- "$1"
   [[ -e $1 ]] || return 0
   mapfile -t found < <(find "$1" -size +1024k)
   ((${#found[@]} == 0)) || mv -f -- "$1" "$1.1"
@@ -242,23 +259,28 @@ recorded() { # <status> <what it said, '' when it was said already>: what cannot
 # The probes: the runner is read into this very shell, which costs a process less. It hides the settings from the
 # probes, changes PATH and the shell's options, and takes the traps: all of it is put back.
 probe() {
-  local searched=$PATH set_now=${VIGIE_NOW-unset} name
-  local -a shown=("${!VIGIE_@}")
+  searched=$PATH set_now=${VIGIE_NOW-unset} shown=("${!VIGIE_@}")
   # shellcheck source=probes/run.sh
   . probes/run.sh
   trap - INT TERM HUP XFSZ
   trap 'failed $?' EXIT
   set +o noclobber
   shopt -u nullglob
+  show_settings
+  if ((failed)); then recorded 1 ""; fi
+}
+
+show_settings() { # the environment as it was before the runner
+  local name
   PATH=$searched
   export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
   for name in "${shown[@]}"; do export "${name?}"; done
   if [[ $set_now == unset ]]; then unset VIGIE_NOW; else VIGIE_NOW=$set_now; fi
-  if ((failed)); then recorded 1 ""; fi
 }
 
 probes_failed() { # <status>: the runner ends by itself, and with it this shell
   local status=0
+  show_settings
   # With room made the whole cycle is begun again, by this very process; the reserve is gone then, so once only.
   if (($1 == 1)) && free_reserve; then exec "$root/run_all.sh"; fi
   (recorded "$1" "") || status=$?

@@ -187,10 +187,11 @@ class Layers:
             y, warning = self.y(level.value), level.kind == "warning"
             extra = "-warning" if warning else ""
             self.path(f"v-level v-level{extra}" if extra else "v-level", [[(0.0, y), (self.width, y)]])
-            # Two labels close together: the second stands at the right end.
+            # Two labels close together: the second stands at the right end, or in the middle where today's word is there.
             crowded = any(abs(y - other) < 14 for other in taken)
             kind = f"v-level-label v-level-label{extra}" if extra else "v-level-label"
-            anchor, x = ("end", self.width - 6) if crowded else ("start", 6.0)
+            aside = ("middle", self.width / 2) if self.forecast else ("end", self.width - 6)
+            anchor, x = aside if crowded else ("start", 6.0)
             label = self.node("text", kind, x=x, y=y - 4, text_anchor=anchor)
             label.text = text(level.label)
             taken.append(y)

@@ -1,8 +1,8 @@
-"""Why a probe had nothing to ask, or failed, in the reader's words.
+"""Why a probe had nothing to ask, or failed, and why the database cannot be read, in the reader's words.
 
 A probe's `# UNAVAILABLE` line and the runner's reasons are English. Those that the shipped probes and the runner may give
-stand here, each with the values in it; what another probe says is shown as it said it. tests/alerts/test_reasons.py
-reads the sources of both, so that none is forgotten.
+stand here, each with the values in it; what another probe says is shown as it said it. What archive/database.py raises
+is English, too, as a log is. tests/alerts/test_reasons.py reads the sources of all three, so that none is forgotten.
 """
 
 import re
@@ -41,6 +41,21 @@ KNOWN = (
     N_("it printed nothing"),
     N_("its text holds a NUL byte"),
     N_("a line of its text begins with # VIGIE"),
+    # The database cannot be read.
+    N_("%(path)s: the database is gone. Texts wait in %(folder)s; type: ./vigie restore"),
+    N_("%(path)s: there is no database yet; type: ./run_all.sh"),
+    N_("%(path)s: cannot be opened: %(said)s"),
+    N_("%(path)s: is a symbolic link; SQLite's locks do not follow it: put the file itself there"),
+    N_("%(path)s: the database is empty (0 bytes); type: ./vigie restore"),
+    N_("%(path)s: is not a database of Vigie; type: ./vigie restore"),
+    N_("%(path)s: was written by a newer Vigie (schema %(version)s); upgrade this one: git pull"),
+    N_("%(path)s: is locked by another program; the work waits for the next cycle"),
+    N_("%(path)s: the database is damaged (%(said)s); type: ./vigie restore"),
+    N_("%(path)s: was written while it was read; ask again"),
+    N_("%(path)s: its schema is older (%(version)s) than this Vigie; type: ./run_all.sh"),
+    N_("%(path)s: another step of Vigie is writing; this one leaves its work for the next cycle"),
+    N_("%(path)s: others may open it; type: chmod 600 %(quoted)s"),
+    N_("%(path)s: cannot be made: %(said)s"),
 )
 
 

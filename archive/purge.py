@@ -17,6 +17,7 @@ DAY = 86_400
 DEFAULT_RETENTION = 400
 MOST_RETENTION = 3650
 FINE_ROLLUPS = 40 * DAY  # 5-minute rollups are kept this long; hours for as long as the samples
+QUARTER = 360  # texts of a quarter of a day
 AGREE = 3600  # seconds the clock may be ahead of the newest sample
 TRUSTED_AFTER = DAY  # seconds of uptime that must agree with the clock
 TRUSTED_DAYS = 3  # or, where the machine never runs that long: so many days of the last week with cycles
@@ -275,8 +276,22 @@ def journal(data: str, now: int, days: int = JOURNAL_DAYS, most: int = 64 << 20)
     return dropped
 
 
-def _compress(folder: str, day: str) -> None:
-    """One day's folder -> one .xz, whole before the texts go. Texts that came late make a second file."""
+def journal_of_today(data: str, now: int) -> bool:
+    """Compress what there is of the day that is not over, once it is a quarter of a day: raw, a day of sixty series takes as
+    much room as two months of them packed. A text that is in both is loaded once."""
+    folder, today = os.path.join(data, "journal"), time.strftime("%Y-%m-%d", time.gmtime(now))
+    try:
+        full = len(os.listdir(os.path.join(folder, today))) >= QUARTER
+    except FileNotFoundError:
+        return False
+    if full:
+        _compress(folder, today, over=False)
+    return full
+
+
+def _compress(folder: str, day: str, *, over: bool = True) -> None:
+    """One day's folder -> one .xz, whole before the texts go. Texts that came later make a second file. The folder stays
+    while its day is not `over`: the minute's path may be about to put a text there."""
     import lzma
 
     source = os.path.join(folder, day)
@@ -297,5 +312,7 @@ def _compress(folder: str, day: str) -> None:
         database.sync(folder)
     for name in names:
         os.unlink(os.path.join(source, name))
+    if not over:
+        return
     with contextlib.suppress(OSError):  # a text came in meanwhile: it is compressed next time
         os.rmdir(source)

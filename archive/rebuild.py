@@ -30,8 +30,8 @@ def texts(data: str) -> Iterator[Text]:
     folder = os.path.join(data, "journal")
     if not os.path.isdir(folder):
         return
-    # 2026-11-22.txt.xz was made before 2026-11-22.2.txt.xz, whose texts came late.
-    for day in sorted(os.listdir(folder), key=lambda name: (name[:10], len(name), name)):
+    # 2026-11-22.txt.xz was made before 2026-11-22.2.txt.xz, and what is still in the day's folder came after both.
+    for day in sorted(os.listdir(folder), key=lambda name: (name[:10], not name.endswith(".xz"), len(name), name)):
         path = os.path.join(folder, day)
         if day.startswith("."):
             continue

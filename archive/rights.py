@@ -38,6 +38,15 @@ def refused(folder: str) -> int:
     return OTHERS if shared(folder) else OTHERS | stat.S_IRWXG
 
 
+def trusted(file: int, folder: str) -> bool:
+    """Whether an open file says what the folder's owner, or root, put into it. In the form of two users the other one may write
+    the folder, so may put a file of its own there; in that of one, there is nobody else."""
+    if not shared(folder):
+        return True
+    found = os.fstat(file)
+    return found.st_uid in (0, os.stat(folder).st_uid) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def take(data: str) -> None:
     """Set the umask of this process by its data folder: for what is made without a mode, and so that the mode is kept."""
     os.umask(0o007 if shared(data) else 0o077)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from archive import engine
+from archive import engine, rights
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -224,6 +224,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     path = settings_file(environ)
     try:
         with open(path, encoding="utf-8") as file:
+            if not rights.trusted(file.fileno(), os.path.dirname(path)):
+                raise SettingsError(
+                    f"{path}: can be changed by another than its folder's owner, and it says what is run; type:"
+                    f" sudo chown --reference={os.path.dirname(path)!r} {path!r}; sudo chmod 640 {path!r}"
+                )
             given.update(_parse_file(file.read(), path))
     except FileNotFoundError:
         pass

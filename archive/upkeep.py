@@ -1,6 +1,6 @@
 """Upkeep: what is done once an hour or once a day, beside the minute's path, in steps that hold nothing up.
 
-Hourly: rollups, the checkpoint, the reserve. Daily: back up and verify, pack past days, purge, compress the journal,
+Hourly: rollups, the checkpoint, a part of the journal, the reserve. Daily: back up and verify, pack past days, purge, compress the journal,
 quick_check. Each step takes the writer's lock for itself and lets the minute's path in between.
 """
 
@@ -55,6 +55,7 @@ def run(config: settings.Settings, now: int, host: int = 1) -> list[str]:
     with database.writer(data, 30.0) as db:
         timeline.update(db, host, config.root, config.timezone, now)
     _checkpoint(data, errors)
+    purge.journal_of_today(data, now)
     if shutil.disk_usage(data).free > RESERVE_ROOM:
         reserve.make_reserve(data)
     today = (now - BACKUP_AT) // DAY

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 
-from archive import database, read, rollup, slices
+from archive import database, pack, purge, read, rebuild, rollup, slices
 from bench import build, year
 from bench.build import END
 from bench.figures import Figure, Section
@@ -87,16 +87,19 @@ def sizes(data: str, days: int, *, whole: bool) -> list[Figure]:
         Figure("database", files["database"] / 1e6, "MB"),
         Figure("journal", files["journal"] / 1e6, "MB"),
     ]
-    together = (files["database"] + files["journal"]) / 1e6
-    journal = files["journal"] / max(1, build.RAW_DAYS) * 14 / 1e6
+    days_there = build.RAW_DAYS if whole else 2
+    texts = [len(text.raw) for text in rebuild.texts(data)]
+    quarter = purge.QUARTER * max(texts) / 1e6
+    journal = files["journal"] / days_there * 14 / 1e6 + quarter
     figures.append(
         Figure(
             f"database and journal, {days} days of {len(year.SPECS)} series",
-            together - files["journal"] / 1e6 + journal,
+            files["database"] / 1e6 + journal,
             "MB",
             50 if whole else None,
             None,
-            f"the journal counted as the 14 days that are kept ({build.RAW_DAYS} are there: {files['journal'] / 1e6:.1f} MB)",
+            f"the journal counted as the 14 days that are kept ({days_there} are there: {files['journal'] / 1e6:.1f} MB),"
+            f" and a quarter of a day that is not compressed yet: {quarter:.1f} MB",
             whole,
         )
     )
@@ -138,35 +141,30 @@ def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440) -> Sectio
     real = database.locked
 
     @contextlib.contextmanager
-    def locked(where: str, wait: float = 10.0, name: str = database.LOCK) -> Iterator[None]:
-        with real(where, wait, name):
+    def locked(where: str, wait: float = 10.0, name: str = database.LOCK, **how: bool) -> Iterator[None]:
+        with real(where, wait, name, **how):
             began = time.perf_counter()
             yield
             if name == database.LOCK:
                 held.append((time.perf_counter() - began) * 1000)
 
-    whole = database.transaction
+    whole = pack.drop
 
-    @contextlib.contextmanager
-    def transaction(db: database.sqlite3.Connection) -> Iterator[database.sqlite3.Connection]:
-        before = db.total_changes
-        with whole(db):
-            yield db
-        changed.append(db.total_changes - before)
+    def drop(db: database.sqlite3.Connection, host: int, day: int, most: int) -> int:
+        changed.append(whole(db, host, day, most))
+        return changed[-1]
 
-    database.locked, database.transaction = locked, transaction  # type: ignore[assignment]
+    database.locked, pack.drop = locked, drop  # type: ignore[assignment]
     began, cpu = time.perf_counter(), time.process_time()
     try:
         problems = build.settle(copy, END + DAY + 3 * 3600)
     finally:
-        database.locked, database.transaction = real, whole
+        database.locked, pack.drop = real, whole
     wall, spent = time.perf_counter() - began, time.process_time() - cpu
     kept = 30 if days > 120 else max(2, days // 5)
     before = os.path.getsize(os.path.join(copy, database.NAME))
     with database.writer(copy) as db, database.transaction(db):
         db.execute("UPDATE setting SET value=? WHERE name='retention_days'", (str(kept),))
-    from archive import purge
-
     with database.writer(copy) as db:
         purge.purge(db, 1, END + DAY, confirmed=True)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -177,7 +175,7 @@ def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440) -> Sectio
         Figure("upkeep of a day: processor", spent, "s", 20, None, f"wall {wall:.1f} s; backup, check, packing, journal"),
         Figure("the writer's lock is held at a time", held[len(held) // 2], "ms", 200, (held[0], held[-1]), f"{len(held)} holds"),
         Figure("the longest hold", held[-1], "ms", 200, None, f"a slice ends after {slices.BUDGET * 1000:.0f} ms of work"),
-        Figure("rows that one transaction changes, at most", max(changed), "", 5000, None, f"{len(changed)} transactions; archive/slices.py", True),
+        Figure("rows removed by one statement, at most", max(changed, default=0), "", 5000, None, f"{sum(changed):,} samples in {len(changed)}; archive/slices.py", True),
         Figure("upkeep's errors", len(problems), "", 0, None, "; ".join(problems), True),
         Figure(
             f"the file after a purge to {kept} days, of before", after / before, "", 0.75, None,

@@ -244,7 +244,7 @@ def looking(data: str) -> Section:
         )
     weighed = len(site.get(YEAR).encode())
     figures.append(
-        Figure("bytes of a year's page", weighed, "B", 250_000, None, f"`{YEAR}`, before it is deflated", True)
+        Figure("bytes of a year's page", weighed, "B", BYTES, None, f"`{YEAR}`, before it is deflated", True)
     )
     for url, name in PAGES.items():
         if url != "/":
@@ -273,6 +273,7 @@ PAGES = {
 }
 
 
+MODULES, BYTES = 700, 250_000
 YEAR = f"/graphs/{LINE}?period=1y"
 STATEMENTS = {
     "/": 170,
@@ -440,7 +441,7 @@ def serving(data: str, seconds: int, readers: int = 60) -> Section:
                 f"floor: a Python that has imported {LIBRARIES}, in the same run: {floor:.1f} MiB",
                 True,
             ),
-            Figure("modules imported", len(loaded), "", 700, None, "", True),
+            Figure("modules imported", len(loaded), "", MODULES, None, "", True),
             Figure("of those, libraries that it never needs", len(strangers), "", 0, None, ", ".join(strangers), True),
             Figure(
                 f"{readers} readers, a refresh every 5 s",

@@ -302,25 +302,19 @@ def munin(work: str) -> Peer | None:
     )
 
 
-def vigie(work: str, data: str) -> Peer:
-    """`./run_all.sh` from its start to its end, every shipped probe; what it starts beside itself is the other benchmark's."""
-    home = f"{work}/vigie"
-    os.makedirs(home, mode=0o700)
-    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "VIGIE_DATA": home, "VIGIE_WEB": "0", "HOME": work}
-    for _ in range(3):
-        tree.spent([f"{ROOT}/run_all.sh"], cwd=ROOT, env=environ)
-        time.sleep(3)
-    runs = []
-    for _ in range(10):
-        time.sleep(2)
-        runs.append(tree.spent([f"{ROOT}/run_all.sh"], cwd=ROOT, env=environ))
+def vigie(data: str) -> Peer:
+    """`./run_all.sh` from its start to its end, every shipped probe, minute by minute (bench/cycle.py)."""
+    told = subprocess.run(
+        [sys.executable, "-m", "bench.cycle", "--json", "--short", "--minutes", "30"], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True
+    ).stdout  # fmt: skip
+    cpu = next(float(row["value"]) for row in json.loads(told) if row["name"] == "the minute's path, a calm day")
     day, whole_year = graphs(data)
     values = {one.name: one.value for one in keeping.sizes(data, 365, whole=False)}
     size = (
         values.get("the same in the file: pages, keys, slack") or values["bytes a value, packed, one-minute resolution"]
     )
     return Peer(
-        "Vigie", statistics.median(runs) * MINUTES, 0.0, size, day, whole_year,
+        "Vigie", cpu, 0.0, size, day, whole_year,
         "the minute's path; graph: from the file to the finished SVG, mean with least and greatest",
     )  # fmt: skip
 
@@ -505,7 +499,7 @@ def main(arguments: Iterable[str]) -> int:
     peers = watched(asked.work, 20, asked.seconds)
     say("  by the minute")
     peers += [one for one in (sysstat(asked.work), munin(asked.work)) if one]
-    ours = vigie(asked.work, data)
+    ours = vigie(data)
     say("  the same samples, kept by others")
     size, day, whole_year = prometheus_store(asked.work)
     drawn_day, drawn_year = rrd_graphs(asked.work)

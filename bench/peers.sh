@@ -49,7 +49,7 @@ if ((install)); then
   for peer in "${peers[@]}" netdata-core; do
     apt-get install -y -qq --no-install-recommends "$peer" >/dev/null 2>&1 || echo "bench/peers.sh: $peer cannot be installed; it is left out" >&2
   done
-  python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'glances==4.5.0' ||
+  python3 -m venv "$work/venv" && "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'glances==4.5.8' ||
     echo "bench/peers.sh: Glances cannot be installed; it is left out" >&2
 fi
 "$python" -m bench.peers --work "$work" "${arguments[@]}"

@@ -43,8 +43,14 @@ disk_label() { # <text>: in REPLY; by the rules of Prometheus, never endless; wh
   REPLY=$out
 }
 
+# Not a disk, or full by nature, or another one seen through.
+disk_not_disks=' autofs aufs bdev binfmt_misc bpf cgroup cgroup2 configfs cramfs debugfs devpts devtmpfs ecryptfs efivarfs'
+disk_not_disks+=' erofs fusectl hugetlbfs iso9660 mqueue nfsd nsfs overlay proc pstore ramfs rpc_pipefs securityfs selinuxfs'
+disk_not_disks+=' squashfs sysfs tmpfs tracefs fuse.archivemount fuse.gvfsd-fuse fuse.lxcfs fuse.portal fuse.snapfuse'
+disk_not_disks+=' fuse.squashfuse '
+
 disk_mounts() { # sets disk_points, disk_types, disk_own and disk_whole: each file system once, at its shortest point
-  local line source known i root="${VIGIE_ROOT:-}"
+  local line source known i type root="${VIGIE_ROOT:-}"
   local -a lines=() field=() right=()
   local -A fleeting=() chosen=()
   { mapfile -t lines <"$root/proc/self/mountinfo"; } 2>/dev/null || disk_refuse "$root/proc/self/mountinfo cannot be read"
@@ -56,14 +62,8 @@ disk_mounts() { # sets disk_points, disk_types, disk_own and disk_whole: each fi
     done
   fi
   for line in "${lines[@]}"; do
-    # Not a disk, or full by nature, or another one seen through.
-    case ${line#* - } in
-      autofs\ * | aufs\ * | bdev\ * | binfmt_misc\ * | bpf\ * | cgroup\ * | cgroup2\ * | configfs\ * | cramfs\ *) continue ;;
-      debugfs\ * | devpts\ * | devtmpfs\ * | ecryptfs\ * | efivarfs\ * | erofs\ * | fusectl\ * | hugetlbfs\ *) continue ;;
-      iso9660\ * | mqueue\ * | nfsd\ * | nsfs\ * | overlay\ * | proc\ * | pstore\ * | ramfs\ * | rpc_pipefs\ *) continue ;;
-      securityfs\ * | selinuxfs\ * | squashfs\ * | sysfs\ * | tmpfs\ * | tracefs\ * | fuse.archivemount\ *) continue ;;
-      fuse.gvfsd-fuse\ * | fuse.lxcfs\ * | fuse.portal\ * | fuse.snapfuse\ * | fuse.squashfuse\ *) continue ;;
-    esac
+    type=${line#* - } type=${type%% *}
+    [[ $disk_not_disks != *" $type "* ]] || continue
     [[ $line == *' - '* ]] || continue
     right=(${line#* - })
     field=(${line%% - *})

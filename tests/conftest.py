@@ -147,6 +147,9 @@ def pytest_configure(config: pytest.Config) -> None:
 # Files that take longest by themselves are begun first: the others fill the time beside them.
 LONGEST = (
     "test_whole_way",
+    "test_sweep",
+    "test_power",
+    "test_soak",
     "test_browser",
     "test_refresh",
     "test_http",

@@ -6,10 +6,10 @@ import stat
 import time
 from typing import NamedTuple
 
-from archive import backup, database
+from archive import backup, lock
 
 # File in the data folder -> seconds after which whoever holds it hangs.
-LONGEST = {database.LOCK: 600, "run_all.lock": 600, "send.lock": 1200, backup.LOCK: 3600}
+LONGEST = {lock.LOCK: 600, "run_all.lock": 600, "send.lock": 1200, backup.LOCK: 3600}
 
 
 class Locks(NamedTuple):

@@ -10,9 +10,10 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from alerts import reasons
 from alerts.words import N_
 from archive import database
-from web.words import _
+from web.words import _, words
 
 log = logging.getLogger("vigie.web")
 
@@ -88,7 +89,8 @@ def refused(error: HTTPException) -> ResponseReturnValue:
 def unreadable(error: Exception) -> ResponseReturnValue:
     """The database is away, locked or damaged: 503, with the reason in words."""
     log.warning("%s", _one_line(error))
-    return page(503, str(error) if isinstance(error, database.DatabaseError) else "", retry=30)
+    said = reasons.told(str(error), words()) if isinstance(error, database.DatabaseError) else ""
+    return page(503, said, retry=30)
 
 
 def unforeseen(error: Exception) -> ResponseReturnValue:

@@ -61,6 +61,7 @@ def shell() -> Shell:
     told = None
     host = _("this machine")
     person = ""
+    fleet = False
     if not g.get("stranger"):
         try:
             found = logins.current()
@@ -68,10 +69,11 @@ def shell() -> Shell:
             if access.allowed(Who.READING):
                 host = _rows().host
                 told = present()
+                fleet = machines.any_here()
         except (database.DatabaseError, sqlite3.Error, OSError):
             pass
     other = next(one for one in LANGUAGES if one != words().language) if request.endpoint != "login.first_page" else ""
-    return Shell(host, _favicon(told), _items(told), other, _in(other), person, _taken(told), version())
+    return Shell(host, _favicon(told), _items(told, fleet=fleet), other, _in(other), person, _taken(told), version())
 
 
 def _in(language: str) -> str:
@@ -95,11 +97,11 @@ def _favicon(told: state.State | None) -> str:
     return told.word if told is not None and told.fresh else "unknown"
 
 
-def _items(told: state.State | None) -> list[Item]:
+def _items(told: state.State | None, *, fleet: bool) -> list[Item]:
     here = (request.endpoint or "").partition(".")[0]
     here = "about" if here in {endpoint.partition(".")[0] for _label, endpoint in SYSTEM} else here
     items = []
-    if told is not None and machines.any_here():
+    if fleet:
         # The list is the centre's, whichever machine's page this is.
         items.append(Item(_("Machines"), machines.outside() + "/hosts", here == "hosts"))
     for label, endpoint in ROOMS:

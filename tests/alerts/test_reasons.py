@@ -1,5 +1,6 @@
 """Why a probe had nothing to ask, or failed, in the reader's words."""
 
+import ast
 import glob
 import os
 import re
@@ -58,8 +59,28 @@ def test_every_reason_of_the_shipped_probes_and_of_the_runner_is_told_in_french(
     assert left == [], "give these a line in alerts/reasons.py"
 
 
+def database_source() -> str:
+    with open(f"{ROOT}/archive/database.py", encoding="utf-8") as file:
+        return file.read()
+
+
+def test_every_mistake_of_the_database_is_told_in_french() -> None:
+    """As raised: f-strings whose parts are put in are read as such, and filled with a word."""
+    raised = [
+        "".join(part.value if isinstance(part, ast.Constant) else "/a/file.db" for part in text.values)
+        for node in ast.walk(ast.parse(database_source()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in {"DatabaseError", "Busy", "Missing", "Damaged", "Newer"}
+        for text in node.args
+        if isinstance(text, ast.JoinedStr) and len(text.values) > 1 and isinstance(text.values[-1], ast.Constant)
+    ]
+    assert len(raised) >= 9
+    left = [text for text in raised if reasons.told(text, FRENCH) == text]
+    assert left == [], "give these a line in alerts/reasons.py"
+
+
 def test_no_reason_is_known_that_nothing_gives() -> None:
-    text = "\n".join(source for _name, source in sources()) + "\nno reason given"
+    text = "\n".join(source for _name, source in sources()) + "\nno reason given" + database_source()
     for message in reasons.KNOWN:
         for part in re.split(r"%\(\w+\)s", message):
             assert part.strip() in text, message

@@ -313,6 +313,26 @@ def test_a_text_that_came_late_makes_a_second_file(data):
     assert len(list(rebuild.texts(data))) == 5
 
 
+def test_a_quarter_of_a_day_that_is_not_over_is_compressed_and_its_texts_come_back_in_order(data):
+    first = MIDNIGHT + 60
+    sparse(data, first, first + (purge.QUARTER - 2) * 60, 60)
+    assert not purge.journal_of_today(data, NOW)
+    sparse(data, first + (purge.QUARTER - 1) * 60, first + purge.QUARTER * 60, 60)
+    texts = [text.raw for text in rebuild.texts(data)]
+    assert purge.journal_of_today(data, NOW)
+    assert [text.raw for text in rebuild.texts(data)] == texts
+    assert not purge.journal_of_today(data, NOW)
+    sparse(data, first + HOUR * 7, first + HOUR * 8, 60)
+
+    after = list(rebuild.texts(data))
+    assert [text.raw for text in after][: len(texts)] == texts
+    assert len(after) == len(texts) + 61  # what stands in the folder is read after what was compressed
+    assert journal(data) == ["2026-11-21", "2026-11-21.txt.xz"]
+    assert purge.journal(data, NOW + DAY) == 0
+    assert journal(data) == ["2026-11-21.2.txt.xz", "2026-11-21.txt.xz"]
+    assert [text.raw for text in rebuild.texts(data)] == [text.raw for text in after]
+
+
 def test_the_journal_keeps_14_of_the_days_there_are_and_so_many_bytes(data):
     sparse(data, MIDNIGHT - 20 * DAY, NOW, every=6 * HOUR)
 

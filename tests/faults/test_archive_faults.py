@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from archive import database, settings, upkeep
 from tests import cycles
 from tests.conftest import NOW
@@ -90,6 +92,67 @@ def test_d12_a_wal_removed_after_a_crash_is_a_loss_that_is_said_once_and_the_jou
         assert [row[0] for row in db.execute("SELECT at FROM cycle ORDER BY at")] == [NOW + n * 60 for n in range(10)]
     doctor = run("-I", "web/__main__.py", "doctor", "--json", at=NOW + 540)
     assert "missing from the database" not in doctor.stdout
+
+
+@pytest.mark.parametrize("kind", ["header", "page", "cut", "empty", "foreign", "picture"])
+def test_d08_d09_d10_d28_a_database_that_is_none_is_kept_the_texts_wait_and_restore_and_rebuild_bring_all_back(
+    data: str, kind: str
+) -> None:
+    """From the damage to the last row: never overwritten, never made anew in silence, set aside byte for byte."""
+    path = os.path.join(data, "vigie.db")
+
+    def run(*argv: str, at: int) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, *argv], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+            env={"PATH": "/usr/bin:/bin", "VIGIE_DATA": data, "VIGIE_LANGUAGE": "en", "VIGIE_NOW": str(at)},
+        )  # fmt: skip
+
+    for number in range(8):
+        archive(data, NOW + number * 60, machine(NOW + number * 60))
+        if number == 4:
+            assert run("-I", "web/__main__.py", "backups", "--now", at=NOW + 240).returncode == 0
+    whole = cycles.dump(data)["cycle"]
+    with open(path, "rb") as file:
+        raw = file.read()
+    if kind == "foreign":
+        os.unlink(path)
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE notes (words)")
+        other.commit()
+        other.close()
+    else:
+        bad = {
+            "header": b"no database here" + raw[16:], "page": raw[:16384] + os.urandom(16384) + raw[32768:], "cut": raw[: len(raw) // 2],
+            "empty": b"", "picture": b"\xff\xd8\xff\xe0" + os.urandom(5000),
+        }[kind]  # fmt: skip
+        with open(path, "wb") as file:
+            file.write(bad)
+    with open(path, "rb") as file:
+        damaged = file.read()
+
+    at = NOW + 480
+    cycles.write(data, at, machine(at))
+    done = run("-I", "-S", "alerts/cycle.py", at=at)
+    if done.returncode == 0:  # a page that this minute did not read: the daily check does
+        assert kind == "page"
+    else:
+        assert done.stderr.count("\n") == 1
+        assert "./vigie restore" in done.stderr
+        assert os.listdir(os.path.join(data, "spool")) == [f"{at}.prom"], "the texts wait"
+        with open(path, "rb") as file:
+            assert file.read() == damaged, "left as it is, for a person"
+
+    restored = run("-I", "web/__main__.py", "restore", "--yes", at=at)
+    assert restored.returncode == 0, restored.stderr
+    (kept,) = os.listdir(os.path.join(data, "set-aside"))
+    if done.returncode:
+        with open(os.path.join(data, "set-aside", kept, "vigie.db"), "rb") as file:
+            assert file.read() == damaged
+    assert run("-I", "web/__main__.py", "rebuild", at=at).returncode == 0
+    assert run("-I", "-S", "alerts/cycle.py", at=at).returncode == 0
+    after = cycles.dump(data)["cycle"]
+    assert [row[1] for row in after] == [*(row[1] for row in whole), at]
+    assert os.listdir(os.path.join(data, "spool")) == []
 
 
 def test_d29_nothing_ever_copies_the_whole_database_to_make_it_smaller(data: str) -> None:

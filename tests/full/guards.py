@@ -65,7 +65,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "M22": Guard(
         "the reserve is freed for the cycle's text", "tests/test_full_disk.py -k m22_the_reserve",
-        "run_all.sh", "if ((status == 1)) && free_reserve; then", "if ((status == 1)) && false; then",
+        "run_all.sh", "if (($1 == 1)) && free_reserve; then", "if (($1 == 1)) && false; then",
     ),
     "P01": Guard(
         "a text is synced before it has its name", "tests/faults/test_power.py -k p01",
@@ -81,7 +81,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "P15": Guard(
         "the lock is the kernel's, and goes with its holder", "tests/archive/test_database.py -k p15",
-        "archive/database.py", "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "archive/lock.py", "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "            if os.fstat(fd).st_size:\n                raise BlockingIOError\n            os.write(fd, b'1')\n",
     ),
     "P19": Guard(

@@ -22,7 +22,7 @@ HEAD = "| state | pages loaded | with axe | violations, messages, overflows, dif
 def main() -> int:
     from playwright.sync_api import sync_playwright
 
-    wanted = sys.argv[1:] or [*matrix.STATES, matrix.NEW, matrix.AWAY]
+    wanted = sys.argv[1:] or [*matrix.STATES, matrix.NEW, matrix.AWAY, matrix.FLEET]
     logging.disable(logging.CRITICAL)  # the mistakes made on purpose
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as play:

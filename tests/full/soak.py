@@ -26,7 +26,7 @@ from collections import Counter
 from email import message_from_bytes
 
 from alerts import cycle, outbox
-from archive import backup, database, read, settings, slices, spool, upkeep
+from archive import backup, database, lock, read, settings, slices, spool, upkeep
 from tests import cycles
 from tests.conftest import make_data
 from tests.cycles import ROOT, Failed
@@ -108,7 +108,7 @@ class Soak:
         if number % (self.count // self.real or 1) == 0:
             self.really(at)
         elif self.happens("the lock is held", 0.003):
-            with database.locked(self.data):
+            with lock.locked(self.data):
                 self.step(at, patience=0.0)
         else:
             self.step(at)

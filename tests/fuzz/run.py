@@ -33,7 +33,10 @@ def main(name: str, seconds: int) -> None:
 def merge(name: str) -> None:
     """Keep of what was found the smallest files that reach as much."""
     folder = os.path.join(targets.CORPUS, name)
-    atheris.Setup([sys.argv[0], "-merge=1", "-max_len=16384", folder, f"{folder}.new"], targets.TARGETS[name])
+    # libFuzzer starts itself anew, by its first argument, through a shell; what it says then replaces `-merge`.
+    again = f"{sys.executable} -m tests.fuzz.run {name} merge"
+    told = [option for option in sys.argv[3:] if option.startswith("-merge")] or ["-merge=1"]
+    atheris.Setup([again, *told, "-max_len=16384", folder, f"{folder}.new"], targets.TARGETS[name])
     atheris.Fuzz()
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.probes.probing import ok, refused, run, stub
+from tests.probes.probing import PROBES, SYSTEM, ok, refused, run, stub
 
 
 def test_the_accounts_are_those_of_getent_with_a_login_shell():
@@ -45,3 +45,44 @@ def test_p21_without_getent_the_file_is_read(tools):
 def test_p23_0_accounts(machine):
     (machine / "etc/passwd").write_text("daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n")
     assert ok(run("accounts.sh", root=machine)) == {"accounts": 0}
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("passwd: files", True),
+        ("passwd:         files systemd", True),
+        ("passwd: files sss", False),
+        ("passwd: compat", False),
+        ("passwd: files [NOTFOUND=return] ldap", False),
+        ("shadow: files", False),
+    ],
+)
+def test_only_where_the_files_hold_all_accounts_the_runner_reads_it_itself(machine, line, files):
+    (machine / "etc/nsswitch.conf").write_text(f"# passwd: ldap\n{line}\ngroup: files\n")
+    done = subprocess.run(
+        ["bash", "-c", f". {PROBES}/accounts.sh >/dev/null && accounts_in_files"], check=False,
+        env={"PATH": SYSTEM, "VIGIE_ROOT": str(machine)},
+    )  # fmt: skip
+    assert (done.returncode == 0) == files
+
+
+def test_served_homes_are_asked_for(machine):
+    (machine / "etc/nsswitch.conf").write_text("passwd: files systemd\n")
+    (machine / "run/systemd/userdb").mkdir(parents=True)
+    (machine / "run/systemd/userdb/io.systemd.Home").touch()
+    done = subprocess.run(
+        ["bash", "-c", f". {PROBES}/accounts.sh >/dev/null && accounts_in_files"], check=False,
+        env={"PATH": SYSTEM, "VIGIE_ROOT": str(machine)},
+    )  # fmt: skip
+    assert done.returncode == 1
+
+
+def test_read_by_the_runner_it_says_what_it_says_when_started_or_asks_to_be_started():
+    env = {"PATH": SYSTEM, "LC_ALL": "C"}
+    read = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; . {PROBES}/accounts.sh"], check=False, capture_output=True, env=env
+    )
+    started = subprocess.run([f"{PROBES}/accounts.sh"], check=True, capture_output=True, env=env)
+    assert read.returncode in (0, 75)
+    assert read.returncode == 75 or read.stdout == started.stdout

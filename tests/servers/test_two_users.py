@@ -131,7 +131,7 @@ def shared(machine: Machine) -> Machine:
     lines = [
         line for line in document.block("sh", "## Two users of one group").splitlines() if "/srv/vigie/data" in line
     ]
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         told = line.replace("/srv/vigie/data", machine.data).replace("chgrp -R vigie", f"chgrp -R {GROUP}")
         subprocess.run(["sh", "-c", told], check=True)
@@ -204,7 +204,7 @@ def test_w33_two_users_of_one_group_share_the_data_and_nothing_else(shared: Mach
         mode = stat.S_IMODE(found.st_mode)
         if found.st_gid != GROUP or mode & 0o007 or (stat.S_ISDIR(found.st_mode) and mode != 0o2770):
             wrong[path] = f"{mode:o} {found.st_gid}"
-        elif not stat.S_ISDIR(found.st_mode) and mode != 0o660:
+        elif not stat.S_ISDIR(found.st_mode) and mode != (0o640 if path.endswith("settings.env") else 0o660):
             wrong[path] = f"{mode:o}"
     assert wrong == {}
 
@@ -217,6 +217,37 @@ def test_w33_the_dashboard_s_user_changes_no_code_and_a_stranger_sees_nothing(sh
     for name in ("run_all.sh", "probes/cpu.sh", "web/access.py", "templates/base.html", ".venv/bin/python"):
         assert os.path.exists(f"{shared.root}/{name}")
         assert shared.run(WEB, "test", "-w", f"{shared.root}/{name}").returncode == 1, name
+    # What says which programs are probes: neither the settings nor what the runner remembers of them.
+    evil = f"{os.path.dirname(shared.root)}/evil"
+    os.mkdir(evil)
+    with open(f"{evil}/evil.sh", "w", encoding="ascii") as file:
+        file.write(f"#!/bin/bash\nid -u >{evil}/ran\necho 'evil 1'\n")
+    os.chmod(f"{evil}/evil.sh", 0o755)
+    os.chmod(evil, 0o777)
+    with open(f"{shared.data}/settings.env", encoding="ascii") as file:
+        settings = file.read()
+    remembered = f"{evil}\n\nevil\n{evil}/evil.sh\n\nevil\t1\t10\t\t{evil}/evil.sh\nend\n"
+    probes = re.search(r"VIGIE_PROBES=(\S+)", settings)
+    assert probes
+    planted = (
+        ("run/probes", remembered.replace(evil + "\n", probes[1] + "\n", 1), False),
+        ("settings.env", settings.replace(probes[1], evil), True),
+    )
+    for name, text, refused in planted:
+        path = f"{shared.data}/{name}"
+        written = shared.run(WEB, "sh", "-c", f"rm -f {path}; printf %s '{text}' >{path}; touch -d '+1 hour' {path}")
+        assert (written.returncode, written.stderr) == (0, "")
+        done = shared.run(CRON, f"{shared.root}/run_all.sh", now=NOW + 60 * 20)
+        assert not os.path.exists(f"{evil}/ran"), name
+        assert (done.returncode != 0) == refused, done.stderr
+        if refused:
+            assert "can be changed by another" in done.stderr or "peut être changé" in done.stderr
+            assert "can be changed by another" in shared.run(CRON, f"{shared.root}/vigie", "status").stderr
+    with open(f"{shared.data}/settings.env", "w", encoding="ascii") as file:
+        file.write(settings)
+    os.chown(f"{shared.data}/settings.env", CRON, GROUP)
+    os.chmod(f"{shared.data}/settings.env", 0o640)
+    os.unlink(f"{shared.data}/run/probes")
     for user, group in ((STRANGER, STRANGER), (65534, 65534)):
         assert "denied" in shared.run(user, "ls", shared.data, group=group).stderr
 
@@ -227,7 +258,7 @@ def test_w33_doctor_knows_the_second_form_and_says_what_is_not_as_it_wants(share
     assert [line.partition(":")[0] for line in well] == ["ok"], well
     assert f"two users of the group {GROUP}" in well[0]
     for path, mode, wanted in (
-        ("vigie.db", 0o600, "chmod 660"), ("spool", 0o750, "chmod 2770"), ("settings.env", 0o664, "chmod o="),
+        ("vigie.db", 0o600, "chmod 660"), ("spool", 0o750, "chmod 2770"), ("settings.env", 0o644, "chmod o="),
     ):  # fmt: skip
         whole = f"{shared.data}/{path}"
         before = stat.S_IMODE(os.stat(whole).st_mode)

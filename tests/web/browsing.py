@@ -73,7 +73,8 @@ class Watched:
             self.looks = (width, scheme)
 
     def violations(self) -> list[str]:
-        """What axe finds; its source enters a document once."""
+        """What axe finds; its source enters a document once. After a click the next document may still be on its way."""
+        self.page.wait_for_load_state("load")
         if not self.page.evaluate("'axe' in window"):
             with open(AXE, encoding="utf-8") as file:
                 self.page.evaluate(file.read())

@@ -16,6 +16,10 @@ from typing import Any, NamedTuple
 from flask import Flask
 
 from archive import database, incidents
+from archive.fleet import parcel
+from tests import cycles
+from tests.fleet.fleet import Centre, centre_data, head
+from tests.fleet.test_taking import incident
 from tests.web import site, year
 from tests.web.browsing import Served, Watched
 from tests.web.site import NOW
@@ -32,6 +36,7 @@ EXAMPLES = {
     "security.one": {"reference": "CERTFR-2026-ALE-990"},
     "thresholds.one": {"metric": "disk_used_ratio"},
     "graphs.one": {"name": "cpu_busy_seconds_total"},
+    "hosts.one": {"name": "nobody"},
 }
 # What is no page, or is shown below: files, figures for programs, the link that is used once.
 NO_PAGE = ("static", "overview.fragment", "login.first_page")
@@ -43,6 +48,7 @@ MORE = (
 # Pages of mistakes, each with the status it must have.
 WRONG = {
     "/nothing": 404,
+    "/hosts/nobody": 404,
     "/graphs/cpu_busy_seconds_total?period=soon": 400,
     "/mails/retry": 405,
     "/broken": 500,
@@ -58,7 +64,10 @@ STRANGERS = (
     "/thresholds/disk_used_ratio",
     "/windows",
 )
-NEW, AWAY = "new", "away"  # nobody has set a password yet; the database cannot be read
+NEW, AWAY, FLEET = "new", "away", "fleet"  # nobody has set a password yet; the database cannot be read; a centre
+# Of a centre: all its machines, and the pages of one of them.
+MACHINES = ("/hosts", "/hosts?state=away", "/hosts/two/", "/hosts/two/incidents", "/hosts/two/graphs/", "/hosts/two/users",
+            "/hosts/two/security")  # fmt: skip
 
 
 class View(NamedTuple):
@@ -105,11 +114,13 @@ def states(scratch: str, a_year: str) -> Iterator[dict[str, State]]:
         "open": serve(paths["open"], NOW),
         NEW: serve(paths[NEW], NOW),
         AWAY: serve(paths[AWAY], NOW),
+        FLEET: serve(centre(os.path.join(scratch, FLEET)), NOW),
     }
     found = {name: _state(name, started[name]) for name in STATES}
     found["open"].pages[READER] = ("/mails", "/sessions")
     found["open"].statuses[f"{READER} /mails"] = 403
     found[NEW] = State(started[NEW], {STRANGER: (link[link.index("/first/") :], "/login", "/")}, {})
+    found[FLEET] = State(started[FLEET], {ADMIN: MACHINES, STRANGER: MACHINES[:3]}, {})
     found[AWAY] = State(started[AWAY], {STRANGER: ("/", "/about")}, {"/": 503, "/about": 503})
     try:
         yield found
@@ -118,6 +129,21 @@ def states(scratch: str, a_year: str) -> Iterator[dict[str, State]]:
             one.close()
         for path in paths.values():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def centre(path: str) -> str:
+    """A centre's data folder: one machine is well, one critical, one silent for an hour, one was never heard."""
+    made = Centre(centre_data(path, "sqlite"))
+    cycles.archive(path, NOW, cycles.machine(NOW))
+    for name, tags in (("one", "web paris"), ("two", "web"), ("three", "")):
+        token = made.add(name, tags)
+        made.clock.now = NOW - 3600 if name == "three" else NOW
+        told = [cycles.spool_text(made.clock.now - ago, cycles.machine(made.clock.now - ago)) for ago in (120, 60)]
+        rows = {"incident": [incident()]} if name == "two" else {}
+        made.post(token, parcel.Parcel(head(name, now=made.clock.now, rows=rows), told))
+    made.add("four")
+    site.add_person(path)
+    return path
 
 
 def serve(path: str, at: int) -> Served:
@@ -185,6 +211,7 @@ def pages(app: Flask, known: dict[str, str]) -> list[str]:
             )
             for rule in rules(app)
             if rule.rule not in ("/metrics", "/healthz", "/login")
+            and rule.arguments <= EXAMPLES.get(rule.endpoint, {}).keys()
         ]
     return sorted({*found, *MORE, *WRONG})
 

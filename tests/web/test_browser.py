@@ -59,6 +59,39 @@ def test_a_form_that_was_refused_is_accessible(served: dict[str, Served], browse
     watched.context.close()
 
 
+SHAPES = """() => [...document.querySelectorAll('.v-chart')].filter(e => e.getBoundingClientRect().width).map(svg => {
+  const of = (selector, what) => { const e = svg.querySelector(selector); return e ? getComputedStyle(e)[what] : ''; };
+  return {line: of('.v-line', 'stroke'), level: of('.v-level', 'stroke'), words: of('.v-level-label', 'fill'),
+          axis: of('.axis.x text', 'fill'), band: of('.v-incident, .v-warning-band', 'fill')};
+})"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_forced_colours_nothing_keeps_a_colour_of_its_own(
+    served: dict[str, Served], browser: Any, scheme: str
+) -> None:
+    """Badges, the tab that is open, meters and every part of a graph take the reader's colours, and stay apart by shape."""
+    watched = Watched(browser, 1280, scheme, forced_colors="active")
+    ours = watched.page.evaluate(
+        "() => { const e = document.body.appendChild(document.createElement('i')); const found = {};"
+        " for (const name of ['CanvasText', 'LinkText', 'Highlight', 'Canvas', 'ButtonText']) { e.style.color = name;"
+        " found[name] = getComputedStyle(e).color; } e.remove(); return found; }"
+    )
+    watched.open(f"{served['open'].url}/graphs/cpu_busy_seconds_total")
+    drawn = watched.page.evaluate(SHAPES)
+    assert drawn
+    for one in drawn:
+        assert one["line"] == ours["LinkText"]
+        assert {one["level"], one["words"], one["axis"], one["band"]} <= {ours["CanvasText"], ""}
+    watched.open(served["open"].url)
+    for badge in watched.page.locator(".badge").all():
+        assert badge.evaluate("e => getComputedStyle(e).color") == ours["CanvasText"]
+        assert badge.locator("svg use").count() == 1  # its shape
+        assert badge.inner_text().strip()  # and its word
+    assert watched.page.locator(".meter .fill").first.evaluate("e => getComputedStyle(e).fill") == ours["Highlight"]
+    watched.context.close()
+
+
 def test_forced_colours_and_reduced_motion_are_respected(served: dict[str, Served], browser: Any) -> None:
     watched = Watched(browser, forced_colors="active", reduced_motion="reduce")
     watched.open(served["open"].url)
@@ -72,10 +105,22 @@ def test_the_page_is_light_and_nothing_comes_from_elsewhere(served: dict[str, Se
     devtools = watched.context.new_cdp_session(watched.page)
     devtools.send("Network.enable")
     sizes: list[int] = []
-    devtools.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
+    scripts: dict[str, int] = {}
+    asked: dict[str, str] = {}
+
+    def finished(event: dict[str, Any]) -> None:
+        sizes.append(int(event["encodedDataLength"]))
+        name = asked.get(event["requestId"], "").partition("?")[0].rpartition("/")[2]
+        if name.endswith(".js"):
+            scripts[name] = sizes[-1]
+
+    devtools.on("Network.responseReceived", lambda event: asked.update({event["requestId"]: event["response"]["url"]}))
+    devtools.on("Network.loadingFinished", finished)
     watched.open(served["open"].url)
     watched.page.wait_for_timeout(500)
     watched.context.close()
+    assert scripts.keys() == {"vigie.js", "chart.js"}
+    assert sum(scripts.values()) <= 6_000
     assert len(sizes) <= 6
     assert sum(sizes) <= 60_000
     assert watched.outside == []

@@ -119,6 +119,9 @@ def test_w32_odd_languages_fall_back(client: FlaskClient) -> None:
 
 def test_a_language_that_was_chosen_is_remembered(client: FlaskClient) -> None:
     assert '<html lang="en">' in client.get("/?lang=en").text
+    # the link keeps all that was asked
+    link = 'href="?period=7d&amp;line=1&amp;lang=fr"'
+    assert link in client.get("/graphs/cpu_busy_seconds_total?period=7d&line=1").text
     assert '<html lang="en">' in client.get("/").text
     assert '<html lang="fr">' in client.get("/?lang=fr").text
     client.set_cookie("vigie-language", "<script>")

@@ -139,6 +139,26 @@ def test_a_day_of_the_calendar_is_whole_and_so_are_those_beside_it(client: Flask
     assert any(label.startswith(("sam.", "dim.", "lun.", "mar.")) for label in labels), labels
 
 
+def test_the_overview_names_who_is_behind_an_incident(client: FlaskClient, a_year: str) -> None:
+    """More than half of what all use, by the newest samples; asked for here on its own."""
+    used = {}
+    with database.reader(a_year) as db:
+        for labels, value in db.execute(
+            "SELECT s.labels, l.value * 1.0 / m.scale FROM sample l JOIN series s ON s.id = l.series JOIN metric m ON m.id = s.metric"
+            " WHERE m.name='user_cpu_seconds_total' AND l.at=(SELECT max(at) FROM sample)"
+        ):
+            used[json.loads(labels)["user"]] = value
+    who = max(used, key=lambda name: used[name])
+    assert used[who] * 2 > sum(used.values())
+    said = plain(f"surtout {who}, {FR.percent(used[who])}")
+    page = client.get("/").text
+    first, rest = page.split('id="part-rows"')
+    assert said in plain(Page(first).text)
+    assert plain(Page(rest).text).count(said) == 1  # the processor's incident; not the silent probe's
+    stale = site.site(a_year, lambda: year.NOW + HOUR).test_client().get("/").text
+    assert "surtout" not in stale
+
+
 def test_the_overview_says_what_the_newest_samples_say(client: FlaskClient, a_year: str) -> None:
     text = plain(Page(client.get("/").text).text)
     for metric, label, words in (

@@ -269,21 +269,11 @@ def build(data: str, spans: tuple[int, int, int] = (LIVE, COARSE, FINE)) -> sett
             said["user_home_bytes"] = homes(at)
         cycles.write(data, at, teller.texts(at, said), uptime=at - BOOTED)
     step.run(config, NOW)
-    _texts(data, teller.texts(NOW, said))
     with database.writer(data) as db, database.transaction(db):
         rollup.roll(db, 1, NOW)
     _people(data)
     _publications(data)
     return config
-
-
-def _texts(data: str, texts: "dict[str, str | cycles.Failed]") -> None:
-    """The latest text of each probe, as the runner keeps it."""
-    os.makedirs(os.path.join(data, "probes"), mode=0o700)
-    for probe, text in texts.items():
-        if not isinstance(text, cycles.Failed):
-            with open(os.path.join(data, "probes", f"{probe}.prom"), "w", encoding="utf-8") as file:
-                file.write(text)
 
 
 def _months(data: str, chance: random.Random, live: int, coarse: int, fine: int) -> None:

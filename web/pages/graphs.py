@@ -105,7 +105,16 @@ def groups() -> list[Group]:
             found.setdefault(metric.probe, []).append(_entry(metric, ordered(mine, newest), newest, told))
     order = list(GROUPS)
     names = sorted(found, key=lambda name: (order.index(name) if name in order else len(order) - 1.5, name))
-    return [Group(_(GROUPS[name]) if name in GROUPS else name, tuple(found[name])) for name in names]
+    return [Group(_(GROUPS[name]) if name in GROUPS else name, _apart(found[name])) for name in names]
+
+
+def _apart(entries: list[Entry]) -> tuple[Entry, ...]:
+    """Two metrics of one name, an amount and a share: the share says so."""
+    titles = [one.title for one in entries]
+    return tuple(
+        one._replace(title=f"{one.title} (%)") if titles.count(one.title) > 1 and one.value.endswith("%") else one
+        for one in entries
+    )
 
 
 def _entry(metric: Metric, lines: Sequence[Series], newest: dict[int, Sample], told: Words) -> Entry:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request, url_for
 
+from alerts.words import Words
 from archive import incidents, outbox, read, silences
 from archive.certfr import machine, schedule
 from archive.certfr import rows as publications
@@ -13,6 +14,7 @@ from archive.incidents import Incident
 from web import live, logins, machines, people, sentences, store, usage, works
 from web.cards import Reading
 from web.pages import security
+from web.people import User
 from web.sentences import Story
 from web.shell import present
 from web.state import State
@@ -63,7 +65,7 @@ def fragment() -> Response:
 def parts() -> Parts:
     """Rendered once for all readers of a language, until a row or the minute changes."""
     key = (store.stamp(), store.now() // 60, present().fresh)
-    who = (words().language, logins.is_administrator(), request.script_root)
+    who = (store.host_id(), words().language, logins.is_administrator(), request.script_root)
     kept: dict[object, tuple[object, Parts]] = current_app.extensions.setdefault("overview", {})
     known = kept.get(who)
     if known and known[0] == key:
@@ -109,7 +111,7 @@ def told() -> dict[str, object]:
     db, host, now, speak = store.db(), store.host_id(), store.now(), words()
     found = present()
     if found.word == "empty":
-        return {"banner": banner(found, []), "state": found, "now": now, "mails_late": mails_late(now)}
+        return {"banner": banner(found, [], {}), "state": found, "now": now, "mails_late": mails_late(now)}
     metrics = {one.name: one for one in read.metrics(db)}
     open_stories = [sentences.story(one, metrics.get(one.metric), speak) for one in found.open]
     closed = recently_closed(now)[:CLOSED]
@@ -125,12 +127,14 @@ def told() -> dict[str, object]:
     known = any(one.account for one in everyone)
     # Services come after people: this is the page of a machine that people share.
     active = sorted(people.active(everyone), key=lambda one: usage.is_system(one, accounts_known=known))
+    who = {one.id: mostly(one.incident, everyone, speak) for one in open_stories} if found.fresh else {}
     return {
         "state": found,
         "now": now,
-        "banner": banner(found, open_stories),
+        "banner": banner(found, open_stories, who),
         "mails_late": mails_late(now),
         "stories": open_stories,
+        "who": who,
         "closed": closed_stories,
         "span": lambda incident: sentences.span(incident, now, speak),
         "alerts": in_force if in_force or concerning else alerts[:CLOSED],
@@ -160,8 +164,20 @@ def recently_closed(now: int) -> list[Incident]:
     return [one for one in found if one.ended_at is not None and one.ended_at > now - 2 * 86_400]
 
 
-def banner(found: State, stories: list[Story]) -> Banner:
-    """The page in one sentence."""
+def mostly(incident: Incident, everyone: list[User], speak: Words) -> str:
+    """Who is behind it for the most part now: « surtout alice, 310 % »; '' where it is not a matter of one user's."""
+    used = {"cpu_busy_seconds_total": "cpu", "memory_available_ratio": "memory", "memory_used_ratio": "memory"}
+    name = used.get(incident.metric)
+    shares = [(getattr(one, name) or 0.0, one.name) for one in everyone] if name else []
+    most, who = max(shares, default=(0.0, ""))
+    # Nobody in particular is no answer.
+    if not most or 2 * most <= sum(share for share, _who in shares):
+        return ""
+    return _("mostly %(name)s, %(value)s", name=who, value=speak.value(most, "ratio" if name == "cpu" else "bytes"))
+
+
+def banner(found: State, stories: list[Story], who: dict[int, str]) -> Banner:
+    """The page in one sentence. `who`: by the incident's number, who is behind it."""
     told, now, host = words(), store.now(), read.host(store.db(), store.host_id()).name
     if found.word == "empty":
         return Banner("empty", _("Waiting for the first figures"), _("The first cycle takes a few seconds."), "", "")
@@ -184,6 +200,8 @@ def banner(found: State, stories: list[Story]) -> Banner:
     first = stories[0]
     sentence = _n("%(num)s open incident on %(host)s", "%(num)s open incidents on %(host)s", len(stories), host=host)
     more = _("%(title)s, %(span)s", title=first.title, span=sentences.span(first.incident, now, told))
+    if who.get(first.id):
+        more += f" · {who[first.id]}"
     rest = len(stories) - 1
     if rest:
         more += " · " + _n("and %(num)s more", "and %(num)s more", rest)
