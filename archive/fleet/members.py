@@ -278,19 +278,43 @@ _RANK = f"CASE WHEN NOT ({_IN_SERVICE}) THEN -1 WHEN {_SILENT} THEN 3 ELSE worst
 RANKS = {"silent": 3, "critical": 2, "warning": 1, "ok": 0, "away": -1}
 
 
-def listed(db: sqlite3.Connection, now: int, state: str, tag: str, text: str, most: int, skip: int) -> list[Member]:
-    """Machines, the worst first. `state`: '' all in service, or a key of RANKS; `tag`: one word; `text`: part of a name."""
-    rank = RANKS.get(state, 0)
+class Asked(NamedTuple):
+    """Which machines. `state`: '' all in service, or a key of RANKS; `tag`: one word; `text`: part of a name; `advisory`:
+    the reference of a publication that concerns them."""
+
+    state: str = ""
+    tag: str = ""
+    text: str = ""
+    advisory: str = ""
+
+
+_CONCERNED = (
+    "SELECT 1 FROM verdict v JOIN advisory a ON a.id = v.advisory WHERE v.host = member.host AND a.reference = :advisory"
+    " AND v.verdict = 'affected' AND v.dismissed_at IS NULL"
+)
+
+
+def listed(db: sqlite3.Connection, now: int, asked: Asked, most: int, skip: int) -> list[Member]:
+    """Machines, the worst first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM member WHERE {_RANK} {'=' if state in RANKS else '>='} :rank"
+        f"SELECT {_COLUMNS} FROM member WHERE {_RANK} {'=' if asked.state in RANKS else '>='} :rank"
         " AND (:tag = '' OR tags LIKE :tagged ESCAPE '\\') AND (:text = '' OR name LIKE :like ESCAPE '\\')"
+        f" AND (:advisory = '' OR EXISTS ({_CONCERNED}))"
         f" ORDER BY {_RANK} DESC, opened DESC, CASE WHEN doubt = '' THEN 1 ELSE 0 END, name LIMIT :most OFFSET :skip",
         {
-            "now": now, "rank": rank, "tag": tag, "tagged": f"% {_escaped(tag)} %", "text": text,
-            "like": f"%{_escaped(text)}%", "most": most, "skip": skip,
+            **asked._asdict(), "now": now, "rank": RANKS.get(asked.state, 0), "tagged": f"% {_escaped(asked.tag)} %",
+            "like": f"%{_escaped(asked.text)}%", "most": most, "skip": skip,
         },
     )  # fmt: skip
     return [Member(*row) for row in rows]
+
+
+def concerned(db: sqlite3.Connection, reference: str) -> int:
+    """How many machines in service a publication concerns."""
+    row = db.execute(
+        f"SELECT count(*) FROM member WHERE {_IN_SERVICE} AND EXISTS ({_CONCERNED})", {"advisory": reference}
+    ).fetchone()
+    return int(row[0])
 
 
 def counted(db: sqlite3.Connection, now: int) -> dict[str, int]:

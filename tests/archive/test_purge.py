@@ -25,7 +25,10 @@ def sparse(data: str, first: int, last: int, every: int = HOUR, boot: str = "b",
 
 def retention(data: str, days: object) -> None:
     with database.writer(data) as db:
-        db.execute("INSERT OR REPLACE INTO setting VALUES ('retention_days', ?, 0, 'x')", (str(days),))
+        db.execute(
+            "INSERT INTO setting VALUES ('retention_days', ?, 0, 'x') ON CONFLICT (name) DO UPDATE SET value=excluded.value",
+            (str(days),),
+        )
 
 
 def run(data: str, now: int, **more: object) -> purge.Purge:

@@ -147,3 +147,25 @@ def test_a_line_stays_in_its_box_and_breaks_where_nothing_was_measured(values):
     assert all(0 <= x <= hosts.WIDTH for x in numbers[::2])
     assert all(0 <= y <= hosts.HEIGHT for y in numbers[1::2])
     assert path == "" or path[0] == "M"
+
+
+def test_which_machines_a_publication_concerns_is_one_click_from_it(fleet):
+    reference = "CERTFR-2026-ALE-001"
+    with database.writer(fleet.data) as db, database.transaction(db):
+        db.execute(
+            "INSERT INTO advisory (reference, kind, title, status, url, digest, revision, announced, backlog, seen_at, again,"
+            " tries, problem, summary) VALUES (?, 'alerte', 'A hole', 'open', '', '', 1, 1, 0, ?, 0, 0, '', '')",
+            (reference, NOW),
+        )
+    tokens = {name: fleet.add(name) for name in ("five", "six")}
+    for name, verdict in (("five", "affected"), ("six", "to_check")):
+        row = [reference, verdict, "openssl", "3.0", '["x", []]', "[]", "", NOW, None, "3.1", None]
+        answer = fleet.post(tokens[name], parcel.Parcel(head(name, rows={"verdict": [row]}), texts(1)))
+        assert (answer.json["rows"], answer.json["unknown"]) == ("", [])
+
+    assert names(page(fleet, f"/hosts?advisory={reference}")[1]) == ["five"]
+    status, html = page(fleet, f"/security/{reference}")
+    assert status == 200
+    assert "It concerns 1 machine of the fleet." in html
+    assert f'href="/hosts?advisory={reference}"' in html
+    assert names(page(fleet, "/hosts?advisory=x")[1]) == []

@@ -44,11 +44,13 @@ class Row(NamedTuple):
 
 @bp.route("/hosts")
 def page() -> ResponseReturnValue:
-    """`?state=`, `?tag=`, `?text=` keep some of them, `?skip=` gives the next ones."""
-    state, tag, text = asking.one("state", STATES, ""), asking.text("tag", 63), asking.text("text", 63)
+    """`?state=`, `?tag=`, `?text=`, `?advisory=` keep some of them, `?skip=` gives the next ones."""
+    asked = members.Asked(
+        asking.one("state", STATES, ""), asking.text("tag", 63), asking.text("text", 63), asking.text("advisory", 40)
+    )
     skip = asking.number("skip", 10_000_000) or 0
     db, now = store.db(), store.now()
-    found = members.listed(db, now, state, tag, text, PAGE + 1, skip)
+    found = members.listed(db, now, asked, PAGE + 1, skip)
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
@@ -62,7 +64,7 @@ def page() -> ResponseReturnValue:
         counts=[(key, counts[key], _(word)) for key, word in STATE_WORDS.items() if counts[key]],
         total=sum(counts[key] for key in counts if key != "away"),
         tags=members.tags(db),
-        asked={"state": state, "tag": tag, "text": text},
+        asked={name: value for name, value in asked._asdict().items() if value},
         more=skip + PAGE if len(found) > PAGE else None,
         less=max(0, skip - PAGE) if skip else None,
         centre=read.host(db, 1).name,

@@ -11,7 +11,8 @@ from archive.certfr import rows as publications
 from archive.certfr.machine import Kept
 from archive.certfr.publication import Publication, PublicationError
 from archive.certfr.verdict import reason_text
-from web import asking, readings, store
+from archive.fleet import members
+from web import asking, machines, readings, store
 from web.shell import present
 from web.svg import publication as shown
 from web.words import _, words
@@ -103,6 +104,7 @@ def _one(reference: str, problem: str = "") -> str:
     kept = machine.verdict_of(store.db(), store.host_id(), reference)
     return render_template(
         "advisory.html",
+        concerned=members.concerned(store.db(), reference) if machines.any_here() else 0,
         row=row,
         told=told,
         kept=kept,
