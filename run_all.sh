@@ -259,23 +259,28 @@ recorded() { # <status> <what it said, '' when it was said already>: what cannot
 # The probes: the runner is read into this very shell, which costs a process less. It hides the settings from the
 # probes, changes PATH and the shell's options, and takes the traps: all of it is put back.
 probe() {
-  local searched=$PATH set_now=${VIGIE_NOW-unset} name
-  local -a shown=("${!VIGIE_@}")
+  searched=$PATH set_now=${VIGIE_NOW-unset} shown=("${!VIGIE_@}")
   # shellcheck source=probes/run.sh
   . probes/run.sh
   trap - INT TERM HUP XFSZ
   trap 'failed $?' EXIT
   set +o noclobber
   shopt -u nullglob
+  show_settings
+  if ((failed)); then recorded 1 ""; fi
+}
+
+show_settings() { # the environment as it was before the runner
+  local name
   PATH=$searched
   export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
   for name in "${shown[@]}"; do export "${name?}"; done
   if [[ $set_now == unset ]]; then unset VIGIE_NOW; else VIGIE_NOW=$set_now; fi
-  if ((failed)); then recorded 1 ""; fi
 }
 
 probes_failed() { # <status>: the runner ends by itself, and with it this shell
   local status=0
+  show_settings
   # With room made the whole cycle is begun again, by this very process; the reserve is gone then, so once only.
   if (($1 == 1)) && free_reserve; then exec "$root/run_all.sh"; fi
   (recorded "$1" "") || status=$?

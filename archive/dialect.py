@@ -57,9 +57,12 @@ _VALUES = re.compile(r"\bVALUES\s*(\([^()]*\))")
 @lru_cache(maxsize=2000)
 def statement(sql: str) -> Statement:
     """One statement of the archive's, for PostgreSQL. Raises Unportable."""
-    numbered = False
     parts = []
-    for piece in _PIECE.findall(_OTHERWISE.get(sql, sql)):
+    pieces = _PIECE.findall(_OTHERWISE.get(sql, sql))
+    marks = [mark[1] for piece in pieces if piece[0] not in "'\"" for mark in _MARK.finditer(piece)]
+    numbered = any(marks)
+    numbers = iter(_numbers(marks))
+    for piece in pieces:
         if piece[0] in "'\"":
             parts.append(piece.replace("%", "%%"))
             continue
@@ -70,13 +73,20 @@ def statement(sql: str) -> Statement:
         text = piece.replace("%", "%%")
         for pattern, by in _WORDS:
             text = pattern.sub(by, text)
-        numbered = numbered or any(mark[1] for mark in _MARK.finditer(text))
-        text = _MARK.sub(lambda mark: f"%(p{mark[1]})s" if mark[1] else "%s", text)
+        text = _MARK.sub(lambda _mark: f"%(p{next(numbers)})s" if numbered else "%s", text)
         parts.append(_NAMED.sub(r"%(\1)s", text))
     text = "".join(parts).strip()
     values = _VALUES.search(text) if text[:6].upper() == "INSERT" and "RETURNING" not in text else None
     key = _KEY.search(text)
     return Statement(text, numbered, values.span(1) if values else None, key[1].count(",") + 1 if key else 0)
+
+
+def _numbers(marks: list[str]) -> list[int]:
+    """A mark without a number takes the one after the largest so far, as in SQLite."""
+    found: list[int] = []
+    for mark in marks:
+        found.append(int(mark) if mark else max(found, default=0) + 1)
+    return found
 
 
 _TYPES = (
@@ -94,7 +104,12 @@ _TYPES = (
 _TABLE = re.compile(r"CREATE TABLE (\w+) \((.*?)\n\);", re.DOTALL)
 # Tables that a cluster distributes by host: their own key begins with it, so that nothing has to be unique across machines.
 _BY_HOST = ("series", "event")
-_FILLED = {"counter": 50, "probe": 70, "member": 50}  # rows written every minute, in place: room for that in each page
+_FILLED = {
+    "counter": 50,
+    "probe": 70,
+    "member": 50,
+    "member_figures": 50,
+}  # rows written every minute, in place: room for that in each page
 
 
 def schema(sql: str) -> str:

@@ -1,13 +1,14 @@
 """What a cycle costs: processor time, processes, fsyncs, bytes, memory, the steps beside it, and how it grows.
 
-    python -m bench.cycle [--short] [--json] [--minutes N] [--no-growth]
+    python -m bench.cycle [--short] [--json] [--minutes N] [--growth]
 
 It runs the real run_all.sh in a folder of its own, at one cycle a minute of a clock that it moves itself: in a mount
-namespace a file stands over /proc/uptime (needs root, or user namespaces), so that an hour takes a minute. Everything
-else is this machine: its processes, its disks, its kernel. Processor time is user + system of every child waited for.
+namespace a file stands over /proc/uptime (needs root, or user namespaces), so that an hour takes a minute. In a namespace
+of process numbers a hundred sleepers are all that a probe sees, so that two runs see the same. Everything else is this
+machine: its disks, its kernel. Processor time is user + system of every child waited for.
 The floors (a bare Bash, a bare Python) are measured between the cycles, so the ratios hold on a busy machine too.
 
-The levels of what the measuring itself makes busy (processor, load, pressure) are set out of reach, or an incident would
+The levels of what other programs make busy meanwhile (processor, load, memory, disks) are set out of reach, or an incident would
 be open and nothing could wait; what a minute costs while one is open is measured apart. What runs detached (mail, upkeep,
 CERT-FR, the outside ping) is not the minute's path and is listed as steps.
 """
@@ -25,11 +26,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from archive import database, thresholds
+from archive import database, read, thresholds
 from archive.thresholds import Threshold
 from bench.figures import Figure, say, table
 
@@ -38,8 +39,14 @@ START = 1_795_221_000 - 1_795_221_000 % 900
 UPTIME = 50_000_000.0  # far ahead of any real one: every process of this machine is older
 SYSTEM = "/usr/local/bin:/usr/bin:/bin"
 DAY = 1440  # cycles
+PROCESSES = 100  # that sleep beside a cycle, each with its status to be read
 PYTHON = shutil.which("python3", path=SYSTEM) or sys.executable
-BUSY = ("cpu_busy_seconds_total", "load_average", "pressure_waiting_seconds_total", "user_cpu_seconds_total")
+# What other programs of this machine may make busy or full while it is measured.
+BUSY = (
+    "cpu_busy_seconds_total", "load_average", "pressure_waiting_seconds_total", "user_cpu_seconds_total", "user_memory_ratio",
+    "swap_used_ratio", "oom_kills_total", "disk_used_ratio", "disk_inodes_used_ratio",
+)  # fmt: skip
+SCARCE = ("memory_available_ratio",)
 FILES = 20_000  # of the homes that are measured
 
 # The minute's step as run_all.sh starts it, told how much memory it took, how many modules and statements.
@@ -119,6 +126,10 @@ class Vigie:
         time.sleep(0.05)
         for lock in (self.data / "run").glob("*.lock"):
             subprocess.run(["flock", lock, "true"], check=True)
+        # Here everything that was started beside a cycle ends as our child.
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
     def settle(self, longest: int = 60) -> None:
         """Set up, then minutes until a batch has just been archived in its own time: the next cycle begins a new one."""
@@ -132,8 +143,12 @@ class Vigie:
 
     def set_levels_out_of_reach(self) -> None:
         with database.writer(str(self.data)) as db:
-            for metric in BUSY:
-                thresholds.save(db, Threshold(metric, "{}", True, 1e6, None, None, 0), "bench", START)
+            there = {metric.name for metric in read.metrics(db)}
+            for metric in there & {*BUSY}:
+                level = 1.0 if metric.endswith("_ratio") else 1e6
+                thresholds.save(db, Threshold(metric, "{}", True, level, None, None, 0), "bench", START)
+            for metric in there & {*SCARCE}:
+                thresholds.save(db, Threshold(metric, "{}", False, 0.0, None, None, 0), "bench", START)
 
 
 class Measured(NamedTuple):
@@ -327,10 +342,9 @@ def sleepers(number: int, users: int = 1) -> Iterator[None]:
 def growth(vigie: Vigie) -> dict[str, float]:
     """Processor milliseconds of a cycle that waits, the least of four, by what there is more of."""
     found = {}
-    here = sum(name.isdigit() for name in os.listdir("/proc"))
     for wanted in (150, 1000, 5000):
-        with sleepers(max(0, wanted - here)):
-            found[f"{max(wanted, here)} processes"] = _least(vigie)
+        with sleepers(wanted - PROCESSES):
+            found[f"{wanted} processes"] = _least(vigie)
     for users in (10, 100):
         with sleepers(100, users):
             found[f"{users} users more"] = _least(vigie)
@@ -386,7 +400,6 @@ class Found(NamedTuple):
     step: dict[str, int]
     every_minute: list[float]
     probes: dict[str, float]
-    growth: dict[str, float]
     steps: dict[str, float]
     homes: float
 
@@ -395,7 +408,7 @@ def figures(found: Found) -> Iterator[Figure]:
     cycle, step = found.cycle, found.step
     floor = statistics.median(cycle.bare_python)
     yield Figure("the minute's path, a calm day", cycle.day, "CPU-s", 30, None,
-                 "every shipped probe, accounting, archiving, judging: mean of all cycles measured; goal 20")  # fmt: skip
+                 "every shipped probe, accounting of 100 processes, archiving, judging: mean of all cycles; goal 20")  # fmt: skip
     archived = statistics.median(found.every_minute)
     yield Figure(
         "the same while an incident is open all day", archived * DAY / 1000, "CPU-s", None, None, "nothing waits then"
@@ -455,29 +468,25 @@ def figures(found: Found) -> Iterator[Figure]:
         )
     for name, value in found.probes.items():
         yield Figure(f"started alone: {name}", value, "ms", None, None, "its interpreter included; the least of some")
-    for name, value in found.growth.items():
-        yield Figure(f"grows: {name}", value, "ms", None, None, "the least of some")
 
 
 def _spread(name: str, values: list[float], unit: str, note: str = "", bound: float | None = None) -> Figure:
     return Figure(name, statistics.median(values), unit, bound, (min(values), max(values)), note or f"n={len(values)}")
 
 
-def measured(vigie: Vigie, minutes: int, *, short: bool, grows: bool) -> Found:
-    vigie.cycle()
-    vigie.quiet()
-    vigie.set_levels_out_of_reach()
-    vigie.settle()
-    found = Found(measure(vigie, minutes), counts(vigie), minute_step(vigie), every_minute(vigie), {}, {}, {}, 0.0)
+def measured(vigie: Vigie, minutes: int, *, short: bool) -> Found:
+    found = Found(measure(vigie, minutes), counts(vigie), minute_step(vigie), every_minute(vigie), {}, {}, 0.0)
     if short:
         return found
     say("  the probes one by one, the steps, the homes")
-    found = found._replace(probes=probes(vigie, 9), steps=steps(vigie), homes=homes(vigie))
-    if grows:
-        say("  how it grows")
-        vigie.settle()
-        found = found._replace(growth=growth(vigie))
-    return found
+    return found._replace(probes=probes(vigie, 9), steps=steps(vigie), homes=homes(vigie))
+
+
+def growing(vigie: Vigie) -> Iterator[Figure]:
+    bare = min(Run([PYTHON, "-I", "-S", "-c", "pass"], {"PATH": SYSTEM}).cpu for _ in range(9))
+    yield Figure("floor: python3 -I -S -c pass", bare, "ms", None, None, "the least of nine")
+    for name, value in growth(vigie).items():
+        yield Figure(name, value, "ms", None, None, f"the least of some; {value / bare:.1f} bare Pythons")
 
 
 def main() -> int:
@@ -487,20 +496,27 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     parser.add_argument("--minutes", type=int, default=0, help="cycles to measure (60; short: 10)")
-    parser.add_argument("--no-growth", action="store_true")
+    parser.add_argument(
+        "--growth", action="store_true", help="only how a cycle grows with processes, users, mounts, series"
+    )
     options = parser.parse_args()
     if os.environ.get("VIGIE_BENCH_APART") != "1":
-        apart = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+        apart = ["unshare", *(["-r"] if os.geteuid() else []), "-m", "-p", "-f", "--mount-proc"]
         os.environ["VIGIE_BENCH_APART"] = "1"
         os.chdir(ROOT)
         os.execvp(apart[0], [*apart, sys.executable, "-m", "bench.cycle", *sys.argv[1:]])
     del os.environ["VIGIE_BENCH_APART"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with tempfile.TemporaryDirectory(prefix="vigie-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vigie-bench-") as folder, ExitStack() as stack:
         vigie = Vigie(Path(folder))
         try:
+            stack.enter_context(sleepers(PROCESSES))
+            vigie.cycle()
+            vigie.quiet()
+            vigie.set_levels_out_of_reach()
+            vigie.settle()
             minutes = options.minutes or (10 if options.short else 60)
-            rows = list(figures(measured(vigie, minutes, short=options.short, grows=not options.no_growth)))
+            rows = list(growing(vigie) if options.growth else figures(measured(vigie, minutes, short=options.short)))
         finally:
             vigie.quiet()
             os.chdir("/")

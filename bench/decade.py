@@ -147,7 +147,9 @@ def section(data: str, scratch: str, days: int, years: int) -> Section:
     ]  # fmt: skip
     shutil.rmtree(young)
     figures += [
-        one for one in keeping.upkeep(old, scratch, days).figures if one.unit == "ms" or "processor" in one.name
+        one
+        for one in keeping.upkeep(old, scratch, days, minutes=6 * 60).figures
+        if one.unit == "ms" or "processor" in one.name
     ]
     shutil.rmtree(old)
     return Section(f"{years} years", "The same pages and the same cycle, beside one year's in the same run.", figures)

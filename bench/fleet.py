@@ -131,13 +131,15 @@ class Fleet:
             for number in range(count, listed):
                 figures = {metric: [round(random.random(), 4) for _ in range(60)] for metric in taking.DRAWN}
                 db.execute(
-                    "UPDATE member SET joined_at=?, seen_at=?, fresh_at=?, cycle_at=?, worst=?, opened=?, figures=?"
+                    "UPDATE member SET joined_at=?, seen_at=?, fresh_at=?, cycle_at=?, worst=?, opened=?"
                     " WHERE name=?",
                     (
                         self.start, int(time.time()), int(time.time()), self.start, int(number % 50 == 0),
-                        int(number % 50 == 0), json.dumps(figures, separators=(",", ":")), f"m{number:06}",
+                        int(number % 50 == 0), f"m{number:06}",
                     ),
                 )  # fmt: skip
+                found = members.named(db, f"m{number:06}")
+                members.keep_figures(db, found.host if found else 0, figures)
         self.minutes = [0] * count
 
     def text(self, number: int, minute: int) -> bytes:
@@ -243,7 +245,7 @@ def _ms(ordered: list[float], share: float) -> float:
 
 
 def pages(centre: Centre, path: str, times: int = 15) -> dict[str, object]:
-    took, size = [], 0
+    took, size, cpu = [], 0, centre.seconds()
     connection = http.client.HTTPConnection("127.0.0.1", centre.ports[0], timeout=60)
     for _ in range(times):
         began = time.monotonic()
@@ -253,12 +255,9 @@ def pages(centre: Centre, path: str, times: int = 15) -> dict[str, object]:
         took.append(time.monotonic() - began)
         if answer.status != 200:
             return {"path": path, "status": answer.status}
-    return {
-        "path": path,
-        "ms": round(statistics.median(took) * 1000, 1),
-        "worst_ms": round(max(took) * 1000, 1),
-        "bytes": size,
-    }
+    used = {name: round((value - cpu[name]) * 1000 / times, 1) for name, value in centre.seconds().items()}
+    return {"path": path, "ms": round(statistics.median(took) * 1000, 1), "worst_ms": round(max(took) * 1000, 1),
+            "cpu_ms": used, "bytes": size}  # fmt: skip
 
 
 def main() -> int:

@@ -141,8 +141,8 @@ def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440) -> Sectio
     real = database.locked
 
     @contextlib.contextmanager
-    def locked(where: str, wait: float = 10.0, name: str = database.LOCK) -> Iterator[None]:
-        with real(where, wait, name):
+    def locked(where: str, wait: float = 10.0, name: str = database.LOCK, **how: bool) -> Iterator[None]:
+        with real(where, wait, name, **how):
             began = time.perf_counter()
             yield
             if name == database.LOCK:

@@ -6,7 +6,7 @@
 bound. --data: a folder that was built before is used again, an empty one is filled and stays.
 --disk-load: everything once more while another process writes and syncs, 300 s at least; told beside.
 --years: the year's past so many times over, in a copy: the same pages, the same cycle, the same upkeep; told beside one year.
---cycle: only the minute's path, put in the RESULTS.md that is there; with --disk-load, only under that load.
+--no-cycle: all but the minute's path. --cycle: only the minute's path, put in the RESULTS.md that is there; with --disk-load, only under that load.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,9 +30,11 @@ LOADED_FOR, LOADED_READERS = 300, 60  # seconds
 
 
 CYCLE = "What a cycle costs"
+GROWTH = "How a cycle grows"
 CYCLE_LOADED = "A cycle while another process saturates the disk"
 HEADS = {
     CYCLE: "The whole of run_all.sh, every shipped probe, at one cycle a minute (bench/cycle.py).",
+    GROWTH: "Processor of a cycle with more of each thing than this machine has (bench/cycle.py --growth).",
     CYCLE_LOADED: "4 MB written and synced, again and again, all the while.",
 }
 
@@ -101,24 +102,26 @@ def worst(sections: list[Section], again: list[Section]) -> list[Section]:
     ]
 
 
-def saturated(data: str, scratch: str, days: int, out: str, short: bool) -> tuple[list[Section], str]:
+def saturated(data: str, scratch: str, days: int, out: str, *, short: bool, minute: bool) -> tuple[list[Section], str]:
     """Everything while another process saturates the disk, for LOADED_FOR seconds: (figures, in words how long and how
     hard)."""
     least, readers = (20, 5) if short else (LOADED_FOR, LOADED_READERS)
     with disk_load(scratch) as written_so_far:
         began = time.monotonic()
-        found = measured(data, scratch, days, out, short=short, seconds=readers)[1:]
-        found.append(cycle("--minutes", "30", "--no-growth"))
+        found = measured(data, scratch, days, out, minutes=SHORT_MINUTES if short else 6 * 60, seconds=readers)[1:]
+        if minute:
+            found.append(cycle("--minutes", "30", "--no-growth"))
         while time.monotonic() - began < least:  # each page and graph once more
             found = worst(found, [looking.reading(data), looking.drawing(data, out), looking.looking(data)])
         took, megabytes = time.monotonic() - began, written_so_far() / 1e6
     return found, f"4 MB written and synced, again and again, for {took:.0f} s: {megabytes / took:.0f} MB/s."
 
 
-def measured(data: str, scratch: str, days: int, out: str, *, short: bool, seconds: int) -> list[Section]:
+def measured(data: str, scratch: str, days: int, out: str, *, minutes: int, seconds: int) -> list[Section]:
+    """`minutes` of cycles come in before the day's upkeep; `seconds` of readers."""
     parts: list[tuple[str, Callable[[], Section]]] = [
         ("keeping", lambda: keeping.section(data, days, whole=days >= 365)),
-        ("upkeep", lambda: keeping.upkeep(data, scratch, days, minutes=SHORT_MINUTES if short else 1440)),
+        ("upkeep", lambda: keeping.upkeep(data, scratch, days, minutes=minutes)),
         ("reading", lambda: looking.reading(data)),
         ("drawing", lambda: looking.drawing(data, os.path.join(out, "img"))),
         ("pages", lambda: looking.looking(data)),
@@ -175,16 +178,20 @@ def only_the_cycle(out: str, *, short: bool, loaded: bool) -> int:
         where = machine(scratch)
         if loaded:
             with disk_load(scratch):
-                section = cycle("--minutes", "30", "--no-growth", title=CYCLE_LOADED)
+                sections = [cycle("--minutes", "30", title=CYCLE_LOADED)]
+        elif short:
+            sections = [cycle("--short")]
         else:
-            section = cycle(*(["--short"] if short else []))
-    if not section.figures:
-        print(f"bench/run.sh: {section.words}", file=sys.stderr)
+            sections = [cycle(), cycle("--growth", title=GROWTH)]
+    missing = [section for section in sections if not section.figures]
+    for section in missing:
+        print(f"bench/run.sh: {section.title}: {section.words}", file=sys.stderr)
+    if missing:
         return 1
     if short:
-        print(table(section.figures))
-        return 1 if any(one.judged and one.kept is False for one in section.figures) else 0
-    put_in(os.path.join(out, "RESULTS.md"), [section], where)
+        print(table(sections[0].figures))
+        return 1 if any(one.judged and one.kept is False for one in sections[0].figures) else 0
+    put_in(os.path.join(out, "RESULTS.md"), sections, where)
     return 0
 
 
@@ -199,12 +206,13 @@ def main(arguments: Iterable[str]) -> int:
     parser.add_argument(
         "--cycle", action="store_true", help="only what a cycle costs; put in the RESULTS.md that is there"
     )
+    parser.add_argument("--no-cycle", action="store_true", help="all but what a cycle costs, which --cycle puts in")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench"))
     asked = parser.parse_args(list(arguments))
     if asked.cycle:
         return only_the_cycle(asked.out, short=asked.short, loaded=asked.disk_load)
     days = asked.days or (SHORT_DAYS if asked.short else 365)
-    seconds = asked.seconds or (5 if asked.short else 60)
+    minutes, seconds = SHORT_MINUTES if asked.short else 1440, asked.seconds or (5 if asked.short else 60)
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
         out = os.path.join(scratch, "out") if asked.short else asked.out
         where = machine(scratch)
@@ -223,20 +231,31 @@ def main(arguments: Iterable[str]) -> int:
         kept = keeping.section(data, days, whole=days >= 365)  # before the long lists come in
         looking.fill_lists(data)
         sections = [
-            cycle(*(["--short"] if asked.short else [])),
+            *([] if asked.no_cycle else [cycle(*(["--short"] if asked.short else []))]),
+            *([] if asked.short or asked.no_cycle else [cycle("--growth", title=GROWTH)]),
             kept,
-            *measured(data, scratch, days, out, short=asked.short, seconds=seconds)[1:],
+            *measured(data, scratch, days, out, minutes=minutes, seconds=seconds)[1:],
         ]
+
+        def write(loaded: list[Section], how: str) -> str:
+            """After each long part: a run that is stopped leaves what it had."""
+            text = written(sections, loaded, how, where, days)
+            if not asked.short:
+                with open(os.path.join(asked.out, "RESULTS.md"), "w", encoding="utf-8") as file:
+                    file.write(text)
+            return text
+
+        text = write([], "")
         if asked.years > 1:
             say(f"  {asked.years} years")
             sections.append(decade.section(data, scratch, days, asked.years))
-        loaded: list[Section] = []
-        how = ""
+            text = write([], "")
         if asked.disk_load:
             say("  the same under load")
-            loaded, how = saturated(data, scratch, days, os.path.join(scratch, "out"), asked.short)
-        shutil.rmtree(os.path.join(scratch, "out"), ignore_errors=True)
-        text = written(sections, loaded, how, where, days)
+            loaded, how = saturated(
+                data, scratch, days, os.path.join(scratch, "out"), short=asked.short, minute=not asked.no_cycle
+            )
+            text = write(loaded, how)
     if asked.short:
         print(text)
         broken = verdict(sections)
@@ -246,8 +265,6 @@ def main(arguments: Iterable[str]) -> int:
                 file=sys.stderr,
             )
         return 1 if broken else 0
-    with open(os.path.join(asked.out, "RESULTS.md"), "w", encoding="utf-8") as file:
-        file.write(text)
     print(os.path.join(asked.out, "RESULTS.md"))
     return 0
 

@@ -77,7 +77,8 @@ def test_a_cycle_that_waits_starts_few_programs_and_no_python(calm):
 
     assert calm.waiting() == 1
     assert not re.search(r'execve\("[^"]*python', calm.log.read_text(errors="replace"))
-    assert found["processes"] <= 9, found  # bash, flock, awk, stat, mv, sync, awk; two to spare
+    # bash, flock, stat -f, stat of the users' slices (here: they look new), awk, sync, mv, sync, awk
+    assert found["processes"] <= 10, found
     assert found["forks"] <= 10, found
     assert found["fsyncs"] <= 3, found
     assert found["bytes"] < 60_000, found

@@ -58,7 +58,6 @@ class Member(NamedTuple):
     worst: int
     opened: int
     silent_at: int | None
-    figures: str
 
     def __repr__(self) -> str:
         return f"Member(host={self.host}, name={self.name!r}, ...)"
@@ -95,7 +94,7 @@ def add(db: sqlite3.Connection, name: str, by: str, now: int, tags: str = "") ->
     db.execute("INSERT INTO host VALUES (?, ?, ?, '', ?)", (host, f"not joined yet: {name}", name, now))
     db.execute(
         f"INSERT INTO member ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, ?, '', NULL, NULL, NULL, 60, '', '',"
-        " 0, 0, 0, '', '', NULL, ?, ?, 0, 0, NULL, '{}')",
+        " 0, 0, 0, '', '', NULL, ?, ?, 0, 0, NULL)",
         (host, name, hashed(token), now, by, spaced(tags), BUDGET, now),
     )
     return token
@@ -192,9 +191,23 @@ def budget(member: Member, now: int) -> float:
     return min(BUDGET, member.budget + max(0, now - member.budget_at) * BUDGET_PER_MINUTE / 60)
 
 
-def figures(member: Member) -> dict[str, list[float | None]]:
-    found = json.loads(member.figures)
-    return found if isinstance(found, dict) else {}
+Figures = dict[str, list[float | None]]
+
+
+def figures(db: sqlite3.Connection, hosts: Sequence[int]) -> dict[int, Figures]:
+    """{host: {metric: values, the newest last}} of those that have some."""
+    if not hosts:
+        return {}
+    marks = ", ".join("?" * len(hosts))
+    rows = db.execute(f"SELECT host, figures FROM member_figures WHERE host IN ({marks})", tuple(hosts))
+    return {host: json.loads(text) for host, text in rows}
+
+
+def keep_figures(db: sqlite3.Connection, host: int, found: Figures) -> None:
+    db.execute(
+        "INSERT INTO member_figures VALUES (?, ?) ON CONFLICT (host) DO UPDATE SET figures=excluded.figures",
+        (host, json.dumps(found, separators=(",", ":"))),
+    )
 
 
 class Likeness(NamedTuple):

@@ -9,7 +9,6 @@
 Acknowledged means committed. Machines never wait for each other: each has its own lock (archive/postgresql.py).
 """
 
-import json
 import sqlite3
 from typing import NamedTuple
 
@@ -116,7 +115,7 @@ class _Visit:
         self.doubt = ""
         self.every = member.every
         self.cycle_at = member.cycle_at
-        self.drawn = members.figures(member)
+        self.drawn = members.figures(db, [member.host]).get(member.host, {})
 
     def whole(self, parcel: Parcel) -> Answer:
         taken = wait = 0
@@ -196,16 +195,17 @@ class _Visit:
             worst = max((2 if level == "critical" else 1 for level, _ in found), default=0)
         self.db.execute(
             "UPDATE member SET version=?, seen_at=?, fresh_at=?, cycle_at=?, every=?, boot=?, boot_before=?, skew=?,"
-            " waiting=?, refused=?, refusal=?, doubt=?, doubt_at=?, budget=?, budget_at=?, worst=?, opened=?, figures=?"
+            " waiting=?, refused=?, refusal=?, doubt=?, doubt_at=?, budget=?, budget_at=?, worst=?, opened=?"
             " WHERE host=?",
             (
                 head.version, self.now, self.now if self.loaded else member.fresh_at, self.cycle_at, self.every,
                 *self.boots, self.skew, head.waiting + left, member.refused + len(self.refused),
                 self.refused[-1][1] if self.refused else member.refusal, self.doubt or member.doubt,
-                self.now if self.doubt else member.doubt_at, self.budget, self.now, worst, opened,
-                json.dumps(self.drawn, separators=(",", ":")), member.host,
+                self.now if self.doubt else member.doubt_at, self.budget, self.now, worst, opened, member.host,
             ),
         )  # fmt: skip
+        if self.last is not None:
+            members.keep_figures(self.db, member.host, self.drawn)
         if (head.name, head.machine) != self.db.execute(
             "SELECT name, machine FROM host WHERE id=?", (member.host,)
         ).fetchone():

@@ -28,8 +28,13 @@ CREATE TABLE member (
   budget_at INTEGER NOT NULL,
   worst INTEGER NOT NULL,          -- of its open incidents: 0 none, 1 warning, 2 critical
   opened INTEGER NOT NULL,         -- how many are open
-  silent_at INTEGER,               -- since when it is silent, by the centre's clock
-  figures TEXT NOT NULL            -- JSON: {metric: [value, ...]}, the last hour of the few that the list draws
+  silent_at INTEGER                -- since when it is silent, by the centre's clock
+) STRICT;
+
+-- What the list of machines draws, apart from what it is sorted by: ten thousand rows are looked through for fifty.
+CREATE TABLE member_figures (
+  host INTEGER PRIMARY KEY,
+  figures TEXT NOT NULL            -- JSON: {metric: [value, ...]}, the last hour of the few that are drawn
 ) STRICT;
 CREATE INDEX member_worst ON member (worst, opened);
 CREATE INDEX host_machine ON host (machine);

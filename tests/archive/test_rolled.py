@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive import columns, database, past, read, rolled, rollup
@@ -33,6 +33,7 @@ def test_damaged_spans_are_damage(rows, place, change):
         rolled.decode(bytes(blob))
 
 
+@settings(deadline=None)
 @given(ROWS, st.sampled_from([1800, 7200]))
 def test_the_coarse_spans_of_a_blob_are_sums_of_its_own(rows, coarse):
     blob = rolled.encode(rows, coarse)
@@ -48,6 +49,7 @@ def test_the_coarse_spans_of_a_blob_are_sums_of_its_own(rows, coarse):
     assert rolled.decode_coarse(rolled.encode(rows)) is None  # as older versions wrote
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(0, 600), st.integers(1, 255))
 def test_damaged_coarse_spans_are_damage(rows, place, change):
     blob = bytearray(rolled.encode(rows, 1800))

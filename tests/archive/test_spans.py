@@ -1,6 +1,6 @@
 """Spans put together by a coarser step: as if each had been added to its place one by one."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive import spans
@@ -24,6 +24,7 @@ def one_by_one(rows: list[spans.Span], step: int) -> list[spans.Span]:
     ]
 
 
+@settings(deadline=None)
 @given(FOUND, st.sampled_from([1, 2, 6, 12]))
 def test_columns_are_folded_as_spans_one_by_one(found: list[tuple[int, int, int, int]], many: int) -> None:
     places = sorted({place: rest for place, *rest in found}.items())
@@ -35,6 +36,7 @@ def test_columns_are_folded_as_spans_one_by_one(found: list[tuple[int, int, int,
     assert spans.whole(spans.of_packed(columns, 300, 300 * many)) == one_by_one(rows, 300 * many)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.sampled_from([2, 3, 6]), st.integers(-50, 50))
 def test_whole_columns_without_a_gap_are_folded_alike(steps: int, many: int, low: int) -> None:
     rows: list[spans.Span] = [(START + n * 300, low + n % 7, low + n % 11 + 9, n * 3, 5) for n in range(steps * many)]
@@ -44,6 +46,7 @@ def test_whole_columns_without_a_gap_are_folded_alike(steps: int, many: int, low
     assert spans.of_packed(columns, 300, 300 * many) == one_by_one(rows, 300 * many)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.integers(START, START + 4000), st.integers(-9, 9), min_size=1), st.sampled_from([60, 300, 3600])
 )

@@ -1,6 +1,6 @@
 """Ten years made of one: a moved blob is the first one, but for its times."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive import pack, past, rolled
@@ -12,6 +12,7 @@ VALUES = st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=200)
 SHIFTS = st.integers(1, 9).map(lambda years: years * decade.SHIFT)
 
 
+@settings(deadline=None)
 @given(VALUES, SHIFTS, st.booleans())
 def test_moved_samples_are_the_same_at_another_time(values: list[int], shift: int, even: bool) -> None:
     found = [(START + n * 60 + (0 if even else n * n % 7), value) for n, value in enumerate(values)]
@@ -19,6 +20,7 @@ def test_moved_samples_are_the_same_at_another_time(values: list[int], shift: in
     assert pack.decode(decade.moved(pack.encode(found), shift)) == [(at - shift, value) for at, value in found]
 
 
+@settings(deadline=None)
 @given(VALUES, SHIFTS, st.sampled_from([0, 1800]))
 def test_moved_spans_are_the_same_at_another_time(values: list[int], shift: int, coarse: int) -> None:
     rows = [(START + n * STEP, value, value + n, value * 5 + n, 5) for n, value in enumerate(values)]
@@ -34,6 +36,7 @@ def test_moved_spans_are_the_same_at_another_time(values: list[int], shift: int,
         assert folded is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), SHIFTS)
 def test_moved_cycles_are_the_same_at_another_time(count: int, shift: int) -> None:
     rows = [(START + n * 60, "boot", n / 100, n % 3, 12, 0, 60) for n in range(count)]

@@ -37,7 +37,8 @@ def test_cycles_become_rows_of_that_machine_alone(centre):
     assert samples(centre, 1) == []
     found = centre.member("one")
     assert (found.joined_at, found.seen_at, found.cycle_at, found.waiting) == (NOW, NOW, NOW + 120, 0)
-    assert members.figures(found)["memory_used_ratio"] == [0.5, 0.5, 0.5]
+    with database.reader(centre.data) as db:
+        assert members.figures(db, [host])[host]["memory_used_ratio"] == [0.5, 0.5, 0.5]
 
 
 def test_the_same_parcel_again_changes_nothing_and_is_settled(centre):

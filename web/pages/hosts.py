@@ -51,10 +51,14 @@ def page() -> ResponseReturnValue:
     found = members.listed(db, now, state, tag, text, PAGE + 1, skip)
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
+    figures = members.figures(db, [one.host for one in found[:PAGE]])
     counts = members.counted(db, now)
     return render_template(
         "hosts.html",
-        rows=[_row(one, like.get(one.host, members.Likeness()), worst.get(one.host, "")) for one in found[:PAGE]],
+        rows=[
+            _row(one, like.get(one.host, members.Likeness()), worst.get(one.host, ""), figures.get(one.host, {}))
+            for one in found[:PAGE]
+        ],
         counts=[(key, counts[key], _(word)) for key, word in STATE_WORDS.items() if counts[key]],
         total=sum(counts[key] for key in counts if key != "away"),
         tags=members.tags(db),
@@ -87,7 +91,7 @@ def _worst(found: list[Member]) -> dict[int, str]:
     return told
 
 
-def _row(member: Member, like: members.Likeness, worst: str) -> Row:
+def _row(member: Member, like: members.Likeness, worst: str, figures: members.Figures) -> Row:
     now, told = store.now(), words()
     word = fleet.condition(member, now)
     detail = worst
@@ -104,14 +108,13 @@ def _row(member: Member, like: members.Likeness, worst: str) -> Row:
         BADGES.get(word, word),
         fleet.condition_words(word, _),
         detail,
-        [_figure(member, metric, _(label)) for metric, label in FIGURES],
+        [_figure(figures.get(metric, []), _(label)) for metric, label in FIGURES],
         [_(doubt.message, **doubt.values) for doubt in fleet.doubts(member, like)],
         member.tags.split(),
     )
 
 
-def _figure(member: Member, metric: str, label: str) -> Figure:
-    values = members.figures(member).get(metric, [])
+def _figure(values: list[float | None], label: str) -> Figure:
     last = values[-1] if values else None
     return Figure(label, "" if last is None else words().percent(last, 0), path_of(values))
 
