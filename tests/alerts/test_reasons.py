@@ -60,8 +60,12 @@ def test_every_reason_of_the_shipped_probes_and_of_the_runner_is_told_in_french(
 
 
 def database_source() -> str:
-    with open(f"{ROOT}/archive/database.py", encoding="utf-8") as file:
-        return file.read()
+    """Of the file and of its lock."""
+    text = ""
+    for name in ("database", "lock"):
+        with open(f"{ROOT}/archive/{name}.py", encoding="utf-8") as file:
+            text += file.read()
+    return text
 
 
 def test_every_mistake_of_the_database_is_told_in_french() -> None:

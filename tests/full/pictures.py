@@ -15,8 +15,9 @@ sys.path.insert(0, ROOT)
 
 from archive import database, incidents  # noqa: E402
 from tests.web import browsing, site, year  # noqa: E402
+from web import live  # noqa: E402
 
-COLOURS = 128  # of a picture: sharp letters, a third of the bytes
+COLOURS = 256  # of a picture: sharp letters, a third of the bytes
 
 
 class Shot(NamedTuple):
@@ -27,6 +28,11 @@ class Shot(NamedTuple):
     width: int = 1280
     height: int = 900
     scheme: str = "light"
+
+
+def the_machine_of_the_year() -> live.Now:
+    """The figures of this second, of the machine that is shown: those of the one that draws have no place beside it."""
+    return live.Now(cpu=0.995, memory=0.58, memory_size=int(16e9), swap=None, load=3.98, cores=4, users=4)
 
 
 def shots(held: int) -> list[Shot]:
@@ -53,7 +59,10 @@ def shoot(browser: Any, url: str, shot: Shot, folder: str) -> None:
     watched.open(url + shot.path)
     watched.page.wait_for_timeout(400)
     picture = Image.open(io.BytesIO(watched.page.screenshot())).convert("RGB")
-    picture.quantize(COLOURS).save(os.path.join(folder, f"{shot.name}.png"), optimize=True)
+    # By coverage: the few pixels of a badge keep their green and their red.
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(
+        os.path.join(folder, f"{shot.name}.png"), optimize=True
+    )
     assert watched.complaints() == [], watched.complaints()
     watched.context.close()
 
@@ -61,6 +70,7 @@ def shoot(browser: Any, url: str, shot: Shot, folder: str) -> None:
 def main() -> int:
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "docs", "img")
     os.makedirs(folder, exist_ok=True)
+    live.now = the_machine_of_the_year
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as scratch:
