@@ -148,7 +148,7 @@ def section(data: str, scratch: str, days: int, years: int) -> Section:
     shutil.rmtree(young)
     figures += [
         one
-        for one in keeping.upkeep(old, scratch, days, minutes=6 * 60).figures
+        for one in keeping.upkeep(old, scratch, days, minutes=6 * 60, purging=False).figures
         if one.unit == "ms" or "processor" in one.name
     ]
     shutil.rmtree(old)

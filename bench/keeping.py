@@ -128,7 +128,7 @@ def mismatches(db: database.sqlite3.Connection) -> int:
     return wrong
 
 
-def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440) -> Section:
+def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440, purging: bool = True) -> Section:
     """One more day comes in as texts, then all of upkeep: on a copy. Each hold of the writer's lock is timed."""
     copy = os.path.join(scratch, "upkeep")
     shutil.rmtree(copy, ignore_errors=True)
@@ -166,7 +166,8 @@ def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440) -> Sectio
     with database.writer(copy) as db, database.transaction(db):
         db.execute("UPDATE setting SET value=? WHERE name='retention_days'", (str(kept),))
     with database.writer(copy) as db:
-        purge.purge(db, 1, END + DAY, confirmed=True)
+        if purging:
+            purge.purge(db, 1, END + DAY, confirmed=True)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     after = os.path.getsize(os.path.join(copy, database.NAME))
     shutil.rmtree(copy)
@@ -182,4 +183,4 @@ def upkeep(data: str, scratch: str, days: int, *, minutes: int = 1440) -> Sectio
             f"{before / 1e6:.1f} → {after / 1e6:.1f} MB", True,
         ),
     ]  # fmt: skip
-    return Section("What upkeep costs", "", figures)
+    return Section("What upkeep costs", "", figures if purging else figures[:-1])
