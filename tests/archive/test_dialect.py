@@ -58,7 +58,9 @@ def test_a_table_has_postgresqls_types_and_the_host_in_its_key():
 
 
 def test_samples_are_partitioned_by_time():
-    assert "PARTITION BY RANGE (at)" in schema("CREATE TABLE sample (\n  host INTEGER NOT NULL\n) STRICT, WITHOUT ROWID;")
+    assert "PARTITION BY RANGE (at)" in schema(
+        "CREATE TABLE sample (\n  host INTEGER NOT NULL\n) STRICT, WITHOUT ROWID;"
+    )
 
 
 def test_every_migration_is_one_that_postgresql_takes(tmp_path):
