@@ -2,7 +2,7 @@
 
     .venv-dev/bin/python tests/full/matrix.py [STATE...]      (default: all; several minutes a state)
 
-Prints one row of a table a state (kept in docs/dashboard.md), then what is wrong. Exit status 1 when anything is.
+Prints one row of a table a state (docs/dashboard.md keeps what was seen), then what is wrong. Exit status 1 when anything is.
 """
 
 import logging

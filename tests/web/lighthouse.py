@@ -3,7 +3,7 @@
 .venv-dev/bin/python -m tests.web.lighthouse [mobile|desktop] [PAGE...]
 
 A table of every page of the map of addresses as the administrator sees it, on a phone and at a desk (about 15 s a run;
-kept in docs/dashboard.md). Exit status 1 when a page has less than it must: 100 in all three for the overview, 98 elsewhere.
+docs/dashboard.md keeps what was seen). Exit status 1 when a page has less than it must: 100 in all three for the overview, 98 elsewhere.
 """
 
 import json
