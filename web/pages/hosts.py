@@ -15,7 +15,7 @@ from web.words import _, _n, words
 bp = Blueprint("hosts", __name__)
 PAGE = 50
 STATES = ("", *members.RANKS)
-STATE_WORDS = {"silent": N_("silent"), "critical": N_("critical"), "warning": N_("with a warning"), "ok": N_("well"),
+STATE_WORDS = {"silent": N_("silent"), "critical": N_("in a critical state"), "warning": N_("with a warning"), "ok": N_("well"),
                "away": N_("not in service")}  # fmt: skip
 BADGES = {"silent": "unknown", "new": "unknown", "revoked": "closed", "retired": "closed"}
 FIGURES = (
