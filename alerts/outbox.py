@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from alerts import apprise_kind, digest, mail, parcels, sendmail, smtp
-from alerts.outcome import ACCEPTED, REFUSED, Courier, LoginRefused, Outcome, Unreachable, one_line
+from alerts.outcome import ACCEPTED, LATER, REFUSED, Courier, LoginRefused, Outcome, Unreachable, one_line
 from archive import clock, database, leaving, outbox, read, recipients, rights
 from archive import evidence as evidence_rows
 from archive.leaving import Waiting
@@ -197,6 +197,12 @@ class _Run:
     def send(self, talk: Courier, taken: Taken) -> None:
         try:
             made = mail.make(self.settings, taken.notification, taken.to, sender(self.settings), self.now)
+        except (OSError, sqlite3.OperationalError, database.DatabaseError) as error:
+            # The disk, or the database, at this moment: not the mail's fault, so it is tried again.
+            words = one_line(f"this mail cannot be made now: {type(error).__name__}: {error}")
+            print(f"vigie: {words}", file=sys.stderr)
+            self.write(taken, "", [Outcome(who, LATER, words) for who in taken.recipients], "")
+            return
         except Exception as error:  # one poisoned mail is held; the queue goes on
             words = one_line(f"this mail cannot be made: {type(error).__name__}: {error}")
             self.write(taken, "", [Outcome(who, REFUSED, words) for who in taken.recipients], "")

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from archive import database, engine
+
+# How long an example takes is the machine's business: no test fails for it.
+settings.register_profile("vigie", deadline=None)
+settings.load_profile("vigie")
 
 NOW = 1_795_221_000  # 2026-11-21 00:30:00 UTC
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")

@@ -181,7 +181,13 @@ def test_w33_two_users_of_one_group_share_the_data_and_nothing_else(shared: Mach
         else:  # all is calm: cron leaves the text, and the one who looks archives it
             shared.leave(NOW + 60 * number)
             assert os.listdir(f"{shared.data}/spool") == [f"{NOW + 60 * number}.prom"]
-        assert session.get(f"{dashboard}/graphs/beat", timeout=30).status_code == 200
+        seen = session.get(f"{dashboard}/graphs/beat", timeout=30)
+        assert seen.status_code == 200, (
+            number,
+            os.listdir(f"{shared.data}/spool"),
+            shared.doctor(CRON),
+            seen.text[:2000],
+        )
         assert os.listdir(f"{shared.data}/spool") == []
     form = session.get(f"{dashboard}/thresholds/beat", timeout=30)
     typed = {"csrf_token": field(form), "on": "1", "direction": "above", "warning": "55", "minutes": "5"}
