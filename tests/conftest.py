@@ -32,6 +32,15 @@ def _is_here(address: Any) -> bool:
     return str(address[0]).startswith(_LOOPBACK) or address[0] in ("", "::", 0)
 
 
+@pytest.fixture(autouse=True)
+def umask_of_one_s_own() -> Iterator[None]:
+    """Vigie's programs set theirs; called within the tests' process, they would set it for every test that follows."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def stay_on_this_machine() -> Iterator[None]:
     """Connections to anything but loopback fail, so that no test depends on the network."""
