@@ -278,7 +278,7 @@ def test_any_row_reads_back(cells: list[str | float | None]) -> None:
         if isinstance(value, str):
             assert cell == (f"'{value}" if value.startswith(FORMULA) else value)
         else:
-            assert cell == "" if value is None else type(value)(cell) == value
+            assert cell == "" if value is None else float(cell) == float(value)
 
 
 # --- the feed --------------------------------------------------------------------------------------------------------
