@@ -102,7 +102,8 @@ def every(db: sqlite3.Connection, host: int, line: Series, points: Sequence[Poin
     probe = probes.get(line.metric.probe) or probes.get(line.label("probe"))
     said = read.rhythm(db, host) * (probe.every if probe else 1)
     apart = sorted(b.at - a.at for a, b in pairwise(points))
-    seen = apart[len(apart) // 2] if apart else step
+    # A quarter from the least: where only a few points are known, the gaps between them are no rhythm.
+    seen = apart[(len(apart) - 1) // 4] if apart else step
     return max(said, seen if seen > step else 0)
 
 

@@ -13,7 +13,7 @@ from archive import database, read
 from tests import cycles
 from tests.web import site
 from tests.web.site import NOW, Page
-from web import cards
+from web import cards, pictures
 from web.cards import Reading
 
 FR = Words("fr", "Europe/Paris")
@@ -68,3 +68,18 @@ def test_a_disk_that_fills_shows_the_way_ahead(a_year: str) -> None:
     assert "30 jours" in home
     resting = html[html.index("Disque /srv") :]
     assert "v-forecast" not in resting[: resting.index("</section>")]
+
+
+def test_two_stretches_of_a_few_points_are_not_joined(tmp_path: object) -> None:
+    """A machine that ran for a quarter of an hour, was off, and runs again: the hours between are no rhythm."""
+    path = site.folder(f"{tmp_path}/data")
+    start = NOW - 6 * 3600
+    times = [start, *(start + 3600 + 60 * turn for turn in range(9)), NOW - 120, NOW - 60]
+    for at in times:
+        text = "# TYPE cpu_busy_ratio gauge\ncpu_busy_ratio 0.5\n"
+        cycles.archive(path, at, {"cpu": text}, boot="b", uptime=1000.0 + at - start)
+    with database.reader(path) as db:
+        line = read.series(db, 1, "cpu_busy_ratio")[0]
+        points = read.points(db, 1, line, NOW - 86_400, NOW, 300)
+        assert len(points) in (4, 5), "an odd or even few, with a gap in the middle"
+        assert pictures.every(db, 1, line, points, 300) <= 300
