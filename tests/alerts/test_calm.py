@@ -161,7 +161,7 @@ def test_a_story_is_told_the_same_whether_texts_wait_or_not(tmp_path, seed):
                 shell.machine.run(at)
             seen.append(_count(shell))
         told.append([seen, shell.told(), shell.stored()])
-    assert shells[0].minutes_waited > 40, "nothing ever waited: the test would prove nothing"
+    assert shells[0].minutes_waited > 10, "nothing ever waited: the test would prove nothing"
     assert told[0][0] == told[1][0], f"seed {seed}: something was told at another minute"
     assert told[0][1] == told[1][1], f"seed {seed}"
     assert told[0][2] == told[1][2], f"seed {seed}: other values are stored"
