@@ -65,7 +65,7 @@ def test_the_licence_that_is_written_is_the_one_that_the_package_says() -> None:
 def test_every_pin_has_hashes_and_nothing_is_installed_from_elsewhere(name: str) -> None:
     text = read(name)
     pins = sbom.pinned(text)
-    assert len(pins) >= 3
+    assert len(pins) > (2 if name == "requirements-fleet.txt" else 3)  # psycopg, its binary, typing_extensions
     assert not re.search(r"^(-e|--index-url|--extra-index-url|--find-links|git\+|https?://)", text, re.MULTILINE)
     lines = [line for line in text.splitlines() if line and not line.startswith((" ", "#", "-"))]
     assert len(lines) == len(pins), "a line that is no pin"

@@ -143,6 +143,7 @@ class Story:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_story_is_told_the_same_whether_texts_wait_or_not(tmp_path, seed):
     """Minute by minute: every transition and every mail at the same time. A minute later would be another time."""
+    least = 10 if seed == 2 else 40  # a story by chance may be a troubled one
     seed = random.randrange(1 << 30) if seed == 2 else seed
     told: list[list[object]] = []
     shells = [Shell(tmp_path / name, waits=waits) for name, waits in (("waits", True), ("never", False))]
@@ -161,7 +162,7 @@ def test_a_story_is_told_the_same_whether_texts_wait_or_not(tmp_path, seed):
                 shell.machine.run(at)
             seen.append(_count(shell))
         told.append([seen, shell.told(), shell.stored()])
-    assert shells[0].minutes_waited > 10, "nothing ever waited: the test would prove nothing"
+    assert shells[0].minutes_waited > least, "nothing ever waited: the test would prove nothing"
     assert told[0][0] == told[1][0], f"seed {seed}: something was told at another minute"
     assert told[0][1] == told[1][1], f"seed {seed}"
     assert told[0][2] == told[1][2], f"seed {seed}: other values are stored"
