@@ -1,4 +1,5 @@
-"""Lighthouse: 100 for accessibility and best practices; performance is noisy on a shared machine, so the best of three."""
+"""Lighthouse: 100 for accessibility and best practices; performance is noisy on a shared machine, so the best of three,
+and .ci/run lets nothing of its own run beside it."""
 
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from tests.web.browsing import CHROMIUM, Served
 
 pytestmark = [
     pytest.mark.ci,
+    pytest.mark.alone,
     pytest.mark.needs_browser,
     pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="needs /usr/bin/chromium"),
     pytest.mark.skipif(

@@ -5,7 +5,7 @@ import json
 import shutil
 import signal
 import sys
-import threading
+import time
 from types import FrameType
 
 from rich.console import Console, Group
@@ -19,6 +19,7 @@ from web.commands import _screen, _terminal
 HELP = N_("the first screen in a terminal; exit status 0 ok, 1 warning, 2 critical, 3 unknown")
 UNKNOWN = glance.EXIT["unknown"]
 EVERY, LONGEST = 5, 3600  # seconds between two looks
+STEP = 0.25  # seconds: how long Ctrl+C, or a window of another size, may wait
 NARROWEST = 40
 
 
@@ -88,10 +89,12 @@ def _console() -> Console:
 
 def _watch(config: settings.Settings, words: Words, every: int) -> int:
     """Until Ctrl+C or SIGTERM: drawn in place on the terminal's second page, so that nothing flickers or stays behind."""
-    over, status = threading.Event(), UNKNOWN
+    # A plain list: an Event's own lock may be held by the very wait that the signal interrupts, and setting it would hang.
+    over: list[int] = []
+    status = UNKNOWN
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        over.set()
+    def end(number: int, _frame: FrameType | None) -> None:
+        over.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
@@ -100,13 +103,14 @@ def _watch(config: settings.Settings, words: Words, every: int) -> int:
         return UNKNOWN
     console = _console()
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as page:
-        while not over.is_set():
+        while not over:
             status, drawing = _once(config, words, every)
             page.update(drawing, refresh=True)
             # In short steps: a window that changes its size is drawn anew at once.
             left, size = float(every), shutil.get_terminal_size()
-            while left > 0 and not over.wait(min(0.5, left)) and shutil.get_terminal_size() == size:
-                left -= 0.5
+            while left > 0 and not over and shutil.get_terminal_size() == size:
+                time.sleep(min(STEP, left))
+                left -= STEP
             console.width = max(NARROWEST, shutil.get_terminal_size().columns)
     return status
 
