@@ -109,6 +109,7 @@ _FILLED = {
     "probe": 70,
     "member": 50,
     "member_figures": 50,
+    "member_user": 60,
 }  # rows written every minute, in place: room for that in each page
 
 

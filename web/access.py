@@ -81,6 +81,7 @@ DOORS: dict[str, Door] = {
     "data.security_json": DATA,
     "hosts.page": READ,
     "hosts.one": READ,
+    "everywhere.users": READ,
     "tokens.page": ADMIN,
     "tokens.revoke": ADMIN,
     "probes.page": Door(Who.ADMINISTRATOR),

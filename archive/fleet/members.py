@@ -274,7 +274,7 @@ def note_silence(db: sqlite3.Connection, host: int, at: int | None) -> None:
 # --- the list --------------------------------------------------------------------------------------------------------
 
 # The worst first: what cannot be seen is worse than what can.
-_RANK = f"CASE WHEN NOT ({_IN_SERVICE}) THEN -1 WHEN {_SILENT} THEN 3 ELSE worst END"
+RANK = f"CASE WHEN NOT ({_IN_SERVICE}) THEN -1 WHEN {_SILENT} THEN 3 ELSE worst END"
 RANKS = {"silent": 3, "critical": 2, "warning": 1, "ok": 0, "away": -1}
 
 
@@ -297,13 +297,13 @@ _CONCERNED = (
 def listed(db: sqlite3.Connection, now: int, asked: Asked, most: int, skip: int) -> list[Member]:
     """Machines, the worst first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM member WHERE {_RANK} {'=' if asked.state in RANKS else '>='} :rank"
+        f"SELECT {_COLUMNS} FROM member WHERE {RANK} {'=' if asked.state in RANKS else '>='} :rank"
         " AND (:tag = '' OR tags LIKE :tagged ESCAPE '\\') AND (:text = '' OR name LIKE :like ESCAPE '\\')"
         f" AND (:advisory = '' OR EXISTS ({_CONCERNED}))"
-        f" ORDER BY {_RANK} DESC, opened DESC, CASE WHEN doubt = '' THEN 1 ELSE 0 END, name LIMIT :most OFFSET :skip",
+        f" ORDER BY {RANK} DESC, opened DESC, CASE WHEN doubt = '' THEN 1 ELSE 0 END, name LIMIT :most OFFSET :skip",
         {
-            **asked._asdict(), "now": now, "rank": RANKS.get(asked.state, 0), "tagged": f"% {_escaped(asked.tag)} %",
-            "like": f"%{_escaped(asked.text)}%", "most": most, "skip": skip,
+            **asked._asdict(), "now": now, "rank": RANKS.get(asked.state, 0), "tagged": f"% {escaped(asked.tag)} %",
+            "like": f"%{escaped(asked.text)}%", "most": most, "skip": skip,
         },
     )  # fmt: skip
     return [Member(*row) for row in rows]
@@ -319,7 +319,7 @@ def concerned(db: sqlite3.Connection, reference: str) -> int:
 
 def counted(db: sqlite3.Connection, now: int) -> dict[str, int]:
     """How many machines are in each state of RANKS."""
-    rows = db.execute(f"SELECT {_RANK}, count(*) FROM member GROUP BY 1", {"now": now}).fetchall()
+    rows = db.execute(f"SELECT {RANK}, count(*) FROM member GROUP BY 1", {"now": now}).fetchall()
     found = dict(rows)
     return {state: int(found.get(rank, 0)) for state, rank in RANKS.items()}
 
@@ -330,5 +330,5 @@ def tags(db: sqlite3.Connection) -> list[str]:
     return sorted({word for (words,) in rows for word in words.split()})
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
