@@ -37,6 +37,7 @@ _WORDS = (
     (re.compile(r"\bifnull\("), "coalesce("),
     (re.compile(r"\s+INDEXED BY \w+"), ""),  # advice to SQLite's planner
     (re.compile(r"\bCROSS JOIN (\w+ \w+) ON\b"), r"JOIN \1 ON"),  # likewise
+    (re.compile(r"\bgroup_concat\((\w+)\)"), r"string_agg(CAST(\1 AS text), ',')"),
     (re.compile(r"\bIN \(\)"), "IN (NULL)"),  # of nothing: no row
     (re.compile(r"\bLIMIT\s+-1\b", re.IGNORECASE), "LIMIT ALL"),
     (re.compile(r"\bCAST\(total\((\w+)\) AS INTEGER\)"), r"vigie_whole(total(\1))"),
