@@ -82,6 +82,7 @@ DOORS: dict[str, Door] = {
     "hosts.page": READ,
     "hosts.one": READ,
     "everywhere.users": READ,
+    "everywhere.security": READ,
     "tokens.page": ADMIN,
     "tokens.revoke": ADMIN,
     "probes.page": Door(Who.ADMINISTRATOR),

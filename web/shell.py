@@ -56,7 +56,7 @@ SYSTEM = (
 )
 
 # The tabs of the list of machines.
-FLEET = ((N_("Machines"), "hosts.page"), (N_("Users"), "everywhere.users"))
+FLEET = ((N_("Machines"), "hosts.page"), (N_("Users"), "everywhere.users"), (N_("Security"), "everywhere.security"))
 
 
 def shell() -> Shell:

@@ -120,7 +120,7 @@ def builds(db: sqlite3.Connection, asked: Sequence[str], first: int, last: int) 
             (first, last, *some),
         )
         for row in rows:
-            found.setdefault(row[0], []).append(Build(*row[:6], array("q", map(int, row[6].split(",")))))
+            found.setdefault(row[0], []).append(Build(*(*row[:6], array("q", map(int, row[6].split(","))))))
     return found
 
 
@@ -142,7 +142,7 @@ def of_host(db: sqlite3.Connection, host: int, system: System) -> list[Package]:
         " ORDER BY name, version, arch",
         (host,),
     )
-    return [Package(*row[:5], kind(system, row[2]), row[5]) for row in rows]
+    return [Package(*(*row[:5], kind(system, row[2]), row[5])) for row in rows]
 
 
 def _parts(found: list[str], size: int) -> Iterator[list[str]]:

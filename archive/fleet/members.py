@@ -289,7 +289,7 @@ class Asked(NamedTuple):
 
 
 _CONCERNED = (
-    "SELECT 1 FROM verdict v JOIN advisory a ON a.id = v.advisory WHERE v.host = member.host AND a.reference = :advisory"
+    "SELECT 1 FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory WHERE v.host = member.host AND a.reference = :advisory"
     " AND v.verdict = 'affected' AND v.dismissed_at IS NULL"
 )
 
@@ -307,14 +307,6 @@ def listed(db: sqlite3.Connection, now: int, asked: Asked, most: int, skip: int)
         },
     )  # fmt: skip
     return [Member(*row) for row in rows]
-
-
-def concerned(db: sqlite3.Connection, reference: str) -> int:
-    """How many machines in service a publication concerns."""
-    row = db.execute(
-        f"SELECT count(*) FROM member WHERE {_IN_SERVICE} AND EXISTS ({_CONCERNED})", {"advisory": reference}
-    ).fetchone()
-    return int(row[0])
 
 
 def counted(db: sqlite3.Connection, now: int) -> dict[str, int]:

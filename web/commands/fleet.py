@@ -145,10 +145,9 @@ def _decide(config: Settings, asked: argparse.Namespace, words: Words) -> int:
     else:
         report = deciding.turn(open_db, now, trackers)
     _terminal.say(
-        words.ngettext("%(num)s publication was decided", "%(num)s publications were decided", report.publications)
-        + words.ngettext(
-            " for %(num)s machine; %(kept)s verdicts to act on.", " for %(num)s machines; %(kept)s verdicts to act on.",
-            report.machines, kept=words.number(report.kept),
+        words.gettext(
+            "Publications decided: %(count)s. Machines: %(machines)s. Verdicts to act on: %(kept)s.",
+            count=words.number(report.publications), machines=words.number(report.machines), kept=words.number(report.kept),
         )
     )  # fmt: skip
     return 0

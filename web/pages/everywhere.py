@@ -4,7 +4,7 @@ from flask import Blueprint, render_template
 
 from alerts.words import N_
 from archive import read
-from archive.fleet import members, people
+from archive.fleet import concerned, inventories, members, people
 from web import asking, store
 from web.words import _
 
@@ -15,6 +15,7 @@ SORTS = (
     ("user", N_("User"), False), ("machines", N_("Known on"), True), ("cpu", N_("CPU %%"), True), ("memory", N_("RAM"), True),
     ("home", N_("Disk"), True),
 )  # fmt: skip
+STATES = {"affected": N_("Affected"), "to_check": N_("To check"), "corrected": N_("Corrected")}
 
 
 @bp.route("/hosts/users")
@@ -41,4 +42,28 @@ def users() -> str:
         any_machine=members.any_joined(db),
         centre=read.host(db, 1).name,
         now=now,
+    )
+
+
+@bp.route("/hosts/security")
+def security() -> str:
+    """Publications that concern a machine, the worst first; `?state=`, `?tag=`, `?text=`, `?skip=`."""
+    chosen = {
+        "state": asking.one("state", ("", *concerned.STATES), ""),
+        "tag": asking.text("tag", 63),
+        "text": asking.text("text", 80),
+    }
+    skip = asking.number("skip", 10_000_000) or 0
+    db = store.db()
+    found = concerned.publications(db, **chosen, most=PAGE + 1, skip=skip)
+    return render_template(
+        "hosts_security.html",
+        rows=found[:PAGE],
+        states=[(key, _(word)) for key, word in STATES.items()],
+        tags=members.tags(db),
+        unknown=inventories.unknown(db),
+        asked={name: value for name, value in chosen.items() if value},
+        more=skip + PAGE if len(found) > PAGE else None,
+        less=max(0, skip - PAGE) if skip else None,
+        now=store.now(),
     )
