@@ -18,6 +18,7 @@ from web import asking, store
 from web.words import _, words
 
 PAGE = 50
+LONGEST = 600  # of a reason
 LINE, LINES = 200, 10  # machines in one line to paste, and lines of one group
 STATES = {
     "affected": (N_("Affected"), "critical"), "to_check": (N_("To check"), "unknown"), "corrected": (N_("Corrected"), "ok"),
@@ -83,7 +84,9 @@ def shown(reference: str) -> dict[str, object] | None:
 
 def _row(one: Machine) -> Row:
     word, badge = STATES[one.state]
-    return Row(one, _(word), badge, why(one), one.tags.split())
+    # Of what ended here, what was kept is why it did concern the machine.
+    ended = one.here and one.state == "corrected"
+    return Row(one, _(word), badge, "" if ended else why(one), one.tags.split())
 
 
 def why(one: Machine) -> str:
@@ -93,7 +96,8 @@ def why(one: Machine) -> str:
         pairs = tuple((str(name), str(value)) for name, value in arguments)
     except (ValueError, TypeError):
         return ""
-    return reason_text(Verdict(one.state, one.package, one.installed, Reason(str(key), pairs)), words().language)
+    told = reason_text(Verdict(one.state, one.package, one.installed, Reason(str(key), pairs)), words().language)
+    return told[:LONGEST]
 
 
 def todo(groups: Iterable[Group]) -> list[Todo]:

@@ -63,12 +63,13 @@ def test_every_name_is_summed_over_the_machines_that_know_it(fleet):
     rows = rows_of(html)
 
     assert status == 200
-    assert "3 machines" in rows["user0"]
-    assert "2 machines" in rows["user2"]  # runs something on one of them, has a home on the other
+    assert rows["user0"].startswith("user0 | 3 |")
+    assert rows["user2"].startswith("user2 | 2 |")  # runs something on one of them, has a home on the other
     # 0.01 core on each of the two that are not silent; the silent one's does not count.
     assert "| 2% |" in rows["user0"]
     assert "one , two" in rows["user0"]
     assert "three" not in rows["user0"]
+    assert "%%" not in html
 
 
 def test_a_name_is_looked_for_and_sorted_as_asked(fleet):

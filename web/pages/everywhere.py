@@ -12,7 +12,7 @@ bp = Blueprint("everywhere", __name__)
 PAGE = 50
 NAMED = 4  # machines named in one cell
 SORTS = (
-    ("user", N_("User"), False), ("machines", N_("Known on"), True), ("cpu", N_("CPU %%"), True), ("memory", N_("RAM"), True),
+    ("user", N_("User"), False), ("machines", N_("Machines"), True), ("cpu", N_("CPU %%"), True), ("memory", N_("RAM"), True),
     ("home", N_("Disk"), True),
 )  # fmt: skip
 STATES = {"affected": N_("Affected"), "to_check": N_("To check"), "corrected": N_("Corrected")}
@@ -33,7 +33,7 @@ def users() -> str:
         where=people.logged_in(db, now, [one.name for one in rows if one.sessions]),
         named=NAMED,
         pseudonyms=any(people.is_pseudonym(one.name) for one in rows),
-        sorts=[(key, _(label), right) for key, label, right in SORTS],
+        sorts=[(key, _(label).replace("%%", "%"), right) for key, label, right in SORTS],
         sort=sort,
         text=text,
         asked={name: value for name, value in (("text", text), ("sort", sort if sort != "cpu" else "")) if value},
