@@ -12,7 +12,6 @@ Reads outside any transaction of writing; writes a publication at a time. All ti
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from archive import database
@@ -29,9 +28,8 @@ from archive.fleet.systems import System
 
 DAY = 86_400
 RECENT = 30 * DAY  # publications that are decided by themselves: revised within, or an alert in force
-TOGETHER = 40  # publications whose packages are read at once
+TOGETHER, AT_ONCE = 40, 400_000  # publications whose packages are read at once, and verdicts held meanwhile
 MOST_GROUPS = 20_000  # verdicts that are remembered of one publication
-OpenDb = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Trackers = Callable[[str], Tracker | None]
 
 
@@ -97,14 +95,25 @@ def waiting(db: sqlite3.Connection, now: int, references: Sequence[str] = ()) ->
 
 
 def again(db: sqlite3.Connection, now: int) -> tuple[list[Asked], int]:
-    """Publications that are decided, and since when (0: never) inventories that changed are not: (these, that time)."""
+    """Publications that are decided, and since when (0: never) inventories that changed are not: (these, that time). Old ones,
+    too, for as long as they concern a machine or are to check there."""
     rows = db.execute(
         "SELECT a.id, a.revision, a.body, d.decided_at FROM advisory a JOIN member_decided d ON d.advisory = a.id"
-        " WHERE a.body IS NOT NULL AND d.revision = a.revision AND (a.status = 'open' OR a.last_at >= ?) AND d.decided_at <="
-        " (SELECT max(changed_at) FROM member_system) ORDER BY a.id",
+        " WHERE a.body IS NOT NULL AND d.revision = a.revision AND d.decided_at <= (SELECT max(changed_at) FROM member_system)"
+        " AND (a.status = 'open' OR a.last_at >= ? OR EXISTS (SELECT 1 FROM member_verdict v WHERE v.advisory = a.id"
+        " AND v.verdict <> 'not_affected')) ORDER BY a.id",
         (now - RECENT,),
     ).fetchall()
     return list(_parsed([row[:3] for row in rows])), min((int(row[3]) for row in rows), default=0)
+
+
+def clear(db: sqlite3.Connection) -> None:
+    """Within the caller's transaction. Machines that have had their say since: nobody asks any more what was decided for them."""
+    db.execute(
+        "DELETE FROM member_verdict WHERE EXISTS (SELECT 1 FROM member_decided d JOIN member_system s"
+        " ON s.host = member_verdict.host JOIN member m ON m.host = member_verdict.host"
+        " WHERE d.advisory = member_verdict.advisory AND s.known_at - m.skew >= d.since_at)"
+    )
 
 
 def _parsed(rows: Iterable[Sequence[object]]) -> Iterator[Asked]:
@@ -115,38 +124,45 @@ def _parsed(rows: Iterable[Sequence[object]]) -> Iterator[Asked]:
             continue
 
 
-def turn(open_db: OpenDb, now: int, trackers: Trackers = lambda _codename: None) -> Report:
+def turn(data: str, now: int, trackers: Trackers = lambda _codename: None) -> Report:
     """The hourly round: new and revised publications for all machines, then those decided before for what has changed."""
-    with open_db() as db:
+    with database.writer(data, 60.0) as db, database.transaction(db):
+        clear(db)
+    with database.reader(data) as db:
         new = waiting(db, now)
-    report = decide(open_db, new, now, trackers)
-    with open_db() as db:
+    report = decide(data, new, now, trackers)
+    with database.reader(data) as db:
         old, since = again(db, now)
     done = {one.advisory for one in new}
-    more = decide(open_db, [one for one in old if one.advisory not in done], now, trackers, changed_since=since)
-    return Report(*(one + other for one, other in zip(report, more, strict=True)))
+    more = decide(data, [one for one in old if one.advisory not in done], now, trackers, changed_since=since)
+    return Report(
+        report.publications + more.publications, max(report.machines, more.machines), report.judged + more.judged,
+        report.kept + more.kept,
+    )  # fmt: skip
 
 
 def decide(
-    open_db: OpenDb, asked: Sequence[Asked], now: int, trackers: Trackers = lambda _codename: None, changed_since: int = 0
-) -> Report:  # fmt: skip
+    data: str, asked: Sequence[Asked], now: int, trackers: Trackers = lambda _codename: None, changed_since: int = 0
+) -> Report:
     """Decide and keep. `changed_since`: only for machines that changed since; the verdicts of the others stand."""
     report = Report()
-    for first in range(0, len(asked), TOGETHER):
-        some = asked[first : first + TOGETHER]
-        found: dict[int, dict[int, Verdict]] = {one.advisory: {} for one in some}
-        with open_db() as db:
+    left = list(asked)
+    while left:
+        with database.reader(data) as db:
             fleet = inventories.machines(db, changed_since)
+            some = left[: max(1, min(TOGETHER, AT_ONCE // max(1, len(fleet))))]
+            found: dict[int, dict[int, Verdict]] = {one.advisory: {} for one in some}
             judge = Judge(db, some, fleet, trackers)
             for one, host, verdict in judge.verdicts():
                 found[one.advisory][host] = verdict
         kept = 0
         for one in some:
-            with open_db() as db, database.transaction(db):
+            with database.writer(data, 60.0) as db, database.transaction(db):
                 kept += keep(db, one, fleet, found.pop(one.advisory), now, whole=not changed_since)
         report = Report(
             report.publications + len(some), max(report.machines, len(fleet)), report.judged + judge.judged, report.kept + kept
         )  # fmt: skip
+        left = left[len(some) :]
     return report
 
 

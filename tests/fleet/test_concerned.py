@@ -14,7 +14,7 @@ from archive.fleet import concerned, deciding, members, parcel
 from archive.fleet.concerned import Group
 from tests.conftest import NOW
 from tests.fleet.fleet import head
-from tests.fleet.test_deciding import DEBIAN, PUBLICATIONS, SYSTEMS, opener, published
+from tests.fleet.test_deciding import DEBIAN, PUBLICATIONS, SYSTEMS, published
 from tests.fleet.test_hosts import page
 from tests.fleet.test_taking import texts
 from web import concerned as words_of
@@ -40,10 +40,10 @@ def fleet(centre):
         rows = {"system": [[*system, 0]], "package": packages} if system else {}
         answer = centre.post(tokens[name], parcel.Parcel(head(name, rows=rows), texts(1)))
         assert answer.json["rows"] == "", answer.json
-    deciding.turn(opener(centre), NOW + 10)
+    deciding.turn(centre.data, NOW + 10)
     centre.clock.now = NOW + 600
     centre.post(tokens["deb3"], parcel.Parcel(head("deb3", now=NOW + 600, rows={"package": NEW}), texts(1, NOW + 600)))
-    deciding.turn(opener(centre), NOW + 700)
+    deciding.turn(centre.data, NOW + 700)
     return centre
 
 

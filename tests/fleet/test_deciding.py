@@ -1,6 +1,5 @@
 """One publication against all inventories: the verdicts of groups are those of the ordinary judge, machine by machine."""
 
-import contextlib
 import json
 import random
 
@@ -115,15 +114,6 @@ def published(centre, bodies=PUBLICATIONS, day=NOW):
             )
 
 
-def opener(centre):
-    @contextlib.contextmanager
-    def open_db():
-        with database.writer(centre.data, 60.0) as db:
-            yield db
-
-    return open_db
-
-
 def kept(centre):
     with database.reader(centre.data) as db:
         return {
@@ -156,7 +146,7 @@ def test_verdicts_of_groups_are_those_of_the_ordinary_judge_one_by_one(centre, m
     known = added(centre, 150)
     published(centre)
 
-    report = deciding.turn(opener(centre), NOW)
+    report = deciding.turn(centre.data, NOW)
     expected = by_the_ordinary_judge(centre, known)
 
     assert kept(centre) == expected
@@ -178,7 +168,7 @@ def test_what_machines_share_is_judged_once(centre):
             rows.apply(db, host, {"system": [[*DEBIAN, 0]], "package": [*same, other]}, NOW)
     published(centre, PUBLICATIONS[:1])
 
-    report = deciding.turn(opener(centre), NOW)
+    report = deciding.turn(centre.data, NOW)
 
     assert report.machines == 201
     assert report.judged <= 2
@@ -192,13 +182,13 @@ def test_an_inventory_that_changes_is_decided_again_and_what_ended_is_corrected(
     published(centre, PUBLICATIONS[2:3])
     said = {"system": [[*DEBIAN, 0]], "package": old}
     assert centre.post(token, parcel.Parcel(head(rows=said), texts(1))).json["rows"] == ""
-    deciding.turn(opener(centre), NOW + 10)
+    deciding.turn(centre.data, NOW + 10)
     assert [row[0] for row in kept(centre).values()] == ["affected"]
 
-    untouched = deciding.turn(opener(centre), NOW + 20)
+    untouched = deciding.turn(centre.data, NOW + 20)
     centre.clock.now = NOW + 600
     centre.post(token, parcel.Parcel(head(now=NOW + 600, rows={"package": new}), texts(1, NOW + 600)))
-    changed = deciding.turn(opener(centre), NOW + 700)
+    changed = deciding.turn(centre.data, NOW + 700)
 
     assert (untouched.judged, changed.judged) == (0, 1)
     with database.reader(centre.data) as db:
@@ -218,24 +208,42 @@ def test_a_machine_that_has_had_its_say_is_believed_and_not_the_centre(centre):
             return db.execute("SELECT verdict, here FROM fleet_verdict").fetchall()
 
     post(0)
-    deciding.turn(opener(centre), NOW + 10)
+    deciding.turn(centre.data, NOW + 10)
     assert post(0) == [("to_check", 1)]
     # It has read the site after the centre did, and sends no verdict: it found in its changelogs that it is not concerned.
     assert post(NOW + 3600) == []
+    deciding.turn(centre.data, NOW + 20)
+    with database.reader(centre.data) as db:  # and what was decided for it goes
+        assert db.execute("SELECT count(*) FROM member_verdict").fetchone()[0] == 0
     # Its own word, whichever it is, goes before.
     assert post(0, [[reference, "affected", "openssl", "3.0.11", '["later", []]', "[]", "", NOW, None, "", None]]) == [
         ("affected", 0)
     ]
 
 
+def test_an_old_publication_is_decided_again_while_it_concerns_a_machine(centre):
+    token = centre.add("one")
+    old = [["docker-ce", "5:27.0.1-1", "amd64", "docker-ce", "5:27.0.1-1", "third party"]]
+    new = [["docker-ce", "5:27.5.1-1", "amd64", "docker-ce", "5:27.5.1-1", "third party"]]
+    published(centre, PUBLICATIONS[2:3])
+    centre.post(token, parcel.Parcel(head(rows={"system": [[*DEBIAN, 0]], "package": old}), texts(1)))
+    deciding.turn(centre.data, NOW + 10)
+    later = NOW + 90 * DAY
+    centre.clock.now = later
+    centre.post(token, parcel.Parcel(head(now=later, rows={"package": new}), texts(1, later)))
+    deciding.turn(centre.data, later + 10)
+
+    assert [row[0] for row in kept(centre).values()] == ["not_affected"]
+
+
 def test_a_revision_is_decided_anew_for_all(centre):
     added(centre, 10)
     published(centre, PUBLICATIONS[:1])
-    deciding.turn(opener(centre), NOW + 10)
-    nothing = deciding.turn(opener(centre), NOW + 60)
+    deciding.turn(centre.data, NOW + 10)
+    nothing = deciding.turn(centre.data, NOW + 60)
     with database.writer(centre.data) as db, database.transaction(db):
         db.execute("UPDATE advisory SET revision=2")
-    revised = deciding.turn(opener(centre), NOW + 120)
+    revised = deciding.turn(centre.data, NOW + 120)
 
     assert (nothing.publications, revised.publications, revised.machines) == (0, 1, 10)
     with database.reader(centre.data) as db:
@@ -249,7 +257,7 @@ def test_a_publication_that_is_none_stops_nothing(centre, body):
     with database.writer(centre.data) as db, database.transaction(db):
         db.execute("UPDATE advisory SET body=? WHERE reference=?", (body, PUBLICATIONS[0]["reference"]))
 
-    assert deciding.turn(opener(centre), NOW).publications == 1
+    assert deciding.turn(centre.data, NOW).publications == 1
 
 
 class Held:

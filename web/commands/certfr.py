@@ -207,7 +207,7 @@ def _machines(config: settings.Settings) -> None:
             return
     from archive.fleet import deciding
 
-    deciding.turn(lambda: database.writer(config.data, 60.0), clock.now(), deciding.kept_tracker(config.data))
+    deciding.turn(config.data, clock.now(), deciding.kept_tracker(config.data))
 
 
 def _import(config: settings.Settings, paths: list[str]) -> int:

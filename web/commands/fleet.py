@@ -1,8 +1,6 @@
 """`./vigie fleet`: several machines. At the centre: add, list, tag, revoke, retire, decide. On a machine: join, status, leave, send."""
 
 import argparse
-import sqlite3
-from contextlib import AbstractContextManager
 
 from alerts.words import N_, Words
 from archive import clock, database, read, settings
@@ -126,10 +124,6 @@ def _decide(config: Settings, asked: argparse.Namespace, words: Words) -> int:
     from archive.fleet import deciding
 
     now = clock.now()
-
-    def open_db() -> AbstractContextManager[sqlite3.Connection]:
-        return database.writer(config.data, 60.0)
-
     trackers = deciding.kept_tracker(config.data)
     if asked.references:
         with database.reader(config.data) as db:
@@ -141,9 +135,9 @@ def _decide(config: Settings, asked: argparse.Namespace, words: Words) -> int:
                 words.gettext("Not among the publications that were read: %(names)s", names=", ".join(missing))
             )
             return 1
-        report = deciding.decide(open_db, found, now, trackers)
+        report = deciding.decide(config.data, found, now, trackers)
     else:
-        report = deciding.turn(open_db, now, trackers)
+        report = deciding.turn(config.data, now, trackers)
     _terminal.say(
         words.gettext(
             "Publications decided: %(count)s. Machines: %(machines)s. Verdicts to act on: %(kept)s.",
