@@ -21,7 +21,7 @@ from archive.certfr.inventory import Inventory, Package
 from archive.certfr.publication import Publication, PublicationError, parse
 from archive.certfr.scope import Scope
 from archive.certfr.tracker import Tracker
-from archive.certfr.verdict import NOT_AFFECTED, Verdict
+from archive.certfr.verdict import NOT_AFFECTED, TO_CHECK, Verdict, reason
 from archive.fleet import inventories
 from archive.fleet.inventories import Build, Machine
 from archive.fleet.systems import System
@@ -30,6 +30,7 @@ DAY = 86_400
 RECENT = 30 * DAY  # publications that are decided by themselves: revised within, or an alert in force
 TOGETHER, AT_ONCE = 40, 400_000  # publications whose packages are read at once, and verdicts held meanwhile
 MOST_GROUPS = 20_000  # verdicts that are remembered of one publication
+UNREAD = reason("not_understood")
 Trackers = Callable[[str], Tracker | None]
 
 
@@ -231,7 +232,10 @@ class Judge:
         if looked.processors:  # other packages tell that the processor is such a one
             packages += [_mark(arch, system) for arch in sorted(processors - {one.architecture for one in packages})]
         inventory = Inventory(system.os_release, packages, system.running)
-        return Decider(inventory, tracker=self.tracker(system), table=self.table).decide(one.publication)
+        try:
+            return Decider(inventory, tracker=self.tracker(system), table=self.table).decide(one.publication)
+        except (ValueError, RecursionError):  # versions that no package manager gives: this group's own fault, nobody else's
+            return Verdict(TO_CHECK, found[0].name if found else "", found[0].version if found else "", UNREAD)
 
     def tracker(self, system: System) -> Tracker | None:
         if system.codename not in self.data:

@@ -289,7 +289,7 @@ class Asked(NamedTuple):
 
 
 _CONCERNED = (
-    "SELECT 1 FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory WHERE v.host = member.host AND a.reference = :advisory"
+    "SELECT v.host FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory WHERE a.reference = :advisory"
     " AND v.verdict = 'affected' AND v.dismissed_at IS NULL"
 )
 
@@ -299,7 +299,7 @@ def listed(db: sqlite3.Connection, now: int, asked: Asked, most: int, skip: int)
     chosen = db.execute(
         f"SELECT host FROM member WHERE {RANK} {'=' if asked.state in RANKS else '>='} :rank"
         " AND (:tag = '' OR tags LIKE :tagged ESCAPE '\\') AND (:text = '' OR name LIKE :like ESCAPE '\\')"
-        f" AND (:advisory = '' OR EXISTS ({_CONCERNED}))"
+        f" AND (:advisory = '' OR host IN ({_CONCERNED}))"
         f" ORDER BY {RANK} DESC, opened DESC, CASE WHEN doubt = '' THEN 1 ELSE 0 END, name LIMIT :most OFFSET :skip",
         {
             **asked._asdict(), "now": now, "rank": RANKS.get(asked.state, 0), "tagged": f"% {escaped(asked.tag)} %",

@@ -85,7 +85,8 @@ def row(db: sqlite3.Connection, host: int) -> list[object]:
 
 
 def keep(db: sqlite3.Connection, host: int, said: list[object], now: int) -> None:
-    """A row as it came, checked already. `changed_at` moves when the system is another one."""
+    """A row as it came, checked already; words are cut. `changed_at` moves when the system is another one."""
+    said = [part[:LONGEST] if isinstance(part, str) else part for part in said]
     before = db.execute(
         "SELECT system, family, version_id, codename, title, running FROM member_system WHERE host=?", (host,)
     ).fetchone()

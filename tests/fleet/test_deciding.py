@@ -345,3 +345,40 @@ def test_a_machine_tells_what_it_is_and_up_to_when_it_has_decided(tmp_path, mach
         )
         systems.decided(db, 1, NOW)
         assert systems.row(db, 1) == [*DEBIAN, NOW - 5]
+
+
+HOSTILE = ("", "garbage!!", "~", "1:", ":", "9" * 5000, "1." * 4000, "é", "\u202e1", "-", "0:-1", "1:1:1", "6.1.119-1\n2")
+
+
+@pytest.mark.parametrize("version", HOSTILE)
+def test_versions_that_no_package_manager_gives_stop_nothing_for_the_others(centre, version):
+    published(centre)
+    good, bad = centre.add("good"), centre.add("bad")
+    old = [["docker-ce", "5:27.0.1-1", "amd64", "docker-ce", "5:27.0.1-1", "third party"]]
+    odd = [[name, version, arch, source, version, origin] for name, _versions, arch, source, origin in PACKAGES]
+    for token, name, packages in ((good, "good", old), (bad, "bad", odd)):
+        said = {"system": [[*DEBIAN, 0]], "package": packages}
+        assert centre.post(token, parcel.Parcel(head(name, rows=said), texts(1))).json["rows"] == ""
+    deciding.turn(centre.data, NOW + 10)
+    with database.reader(centre.data) as db:
+        host = members.named(db, "good").host
+
+    assert kept(centre)[host, PUBLICATIONS[2]["reference"]][0] == "affected"
+
+
+def test_what_a_machine_says_of_itself_is_cut(centre):
+    token = centre.add("one")
+    said = {"system": [["x" * 5000] * 6 + [0]], "package": [["bash", "1", "all", "bash", "1", ""]]}
+    centre.post(token, parcel.Parcel(head(rows=said), texts(1)))
+
+    with database.reader(centre.data) as db:
+        assert all(len(word) == 200 for word in inventories.machines(db)[0].system)
+
+
+@pytest.mark.parametrize("row", [["debian"], [*DEBIAN, -1], [*DEBIAN, "0"], [*DEBIAN[:5], None, 0], [*DEBIAN, 0, 0]])
+def test_a_row_of_another_shape_is_refused(centre, row):
+    token = centre.add("one")
+    answer = centre.post(token, parcel.Parcel(head(rows={"system": [row]}), texts(1)))
+
+    assert answer.status_code == 400
+    assert "system 0" in answer.json["error"]

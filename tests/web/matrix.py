@@ -67,7 +67,7 @@ STRANGERS = (
 NEW, AWAY, FLEET = "new", "away", "fleet"  # nobody has set a password yet; the database cannot be read; a centre
 # Of a centre: all its machines, and the pages of one of them.
 MACHINES = ("/hosts", "/hosts?state=away", "/hosts/two/", "/hosts/two/incidents", "/hosts/two/graphs/", "/hosts/two/users",
-            "/hosts/two/security")  # fmt: skip
+            "/hosts/two/security", "/hosts/users", "/hosts/security")  # fmt: skip
 
 
 class View(NamedTuple):
