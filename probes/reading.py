@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST = 1 << 20  # bytes of one file
+ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class RefusedError(Exception):
@@ -79,6 +80,13 @@ def label(text: str, most: int = 200) -> str:
         else:
             out += [f"\\\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape")]
     return "".join(out)
+
+
+def tame(text: str, allowed: str) -> str:
+    """Each byte that is not one of `allowed` (ASCII) becomes _: for names that have no business with others."""
+    if not text.strip(allowed):  # nothing else in it
+        return text
+    return "".join(c if c in allowed else "_" * len(c.encode("utf-8", "surrogateescape")) for c in text)
 
 
 def main(text: "Callable[[str, str, bool], str]") -> None:
