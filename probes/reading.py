@@ -89,6 +89,39 @@ def tame(text: str, allowed: str) -> str:
     return "".join(c if c in allowed else "_" * len(c.encode("utf-8", "surrogateescape")) for c in text)
 
 
+def is_program(name: str) -> bool:
+    """Whether PATH has it."""
+    folders = environment("PATH") or "/usr/bin:/bin"
+    return any(posix.access(f"{folder}/{name}", posix.X_OK) for folder in folders.split(":"))
+
+
+def ask(command: list[str], variables: "dict[bytes, bytes]", quiet: bool = False) -> tuple[int, str]:
+    """A program's status and all that it printed, for a probe that is alone. `quiet`: what it complains about is not wanted.
+
+    Raises OSError when there is no such program.
+    """
+    ear, mouth = posix.pipe()
+    doing: list[tuple[int | str, ...]] = [(posix.POSIX_SPAWN_DUP2, mouth, 1)]
+    if quiet:
+        doing.append((posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0))
+    try:
+        # SIGPIPE (13): Python ignores it, others rely on it.
+        child = posix.posix_spawnp(
+            command[0], command, {**posix.environ, **variables}, file_actions=doing, setsigdef=[13]
+        )
+    except OSError:
+        posix.close(ear)
+        raise
+    finally:
+        posix.close(mouth)
+    found = []
+    while piece := posix.read(ear, 1 << 16):
+        found.append(piece)
+    posix.close(ear)
+    status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
+    return status, b"".join(found).decode("utf-8", "surrogateescape")
+
+
 def main(text: "Callable[[str, str, bool], str]") -> None:
     """Print the probe's text; one line on standard error and status 1 when it cannot be had. Does not return."""
     name = sys.argv[0].rpartition("/")[2]

@@ -50,7 +50,7 @@ def test_every_reason_of_the_shipped_probes_and_of_the_runner_is_told_in_french(
         "smart.sh",
         "updates.sh",
         "pressure.py",
-        "users.sh",
+        "users.py",
         "homes.py",
         "run.sh",
     }

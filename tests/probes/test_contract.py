@@ -19,8 +19,8 @@ TABLE = {
     "processes.sh": "user_cpu_seconds_total cpu_unattributed_seconds_total user_memory_bytes user_processes"
     " user_memory_ratio",
     "homes.py": "user_home_bytes homes_measured homes_known",
-    "users.sh": "",
-    "accounts.sh": "accounts account_info",
+    "users.py": "",
+    "accounts.py": "accounts account_info",
     "load.py": "load_average",
     "pressure.py": "pressure_waiting_seconds_total",
     "network.py": "network_receive_bytes_total network_transmit_bytes_total",
@@ -142,7 +142,7 @@ def test_p20_a_french_or_turkish_locale_changes_no_byte(locale, locales, tools):
 def test_p21_a_missing_tool_is_said_to_be_missing_and_never_0(probe, tmp_path, state):
     result = run(probe, path=str(plain_tools(tmp_path / "few")), state=state)
     found = ok(result)
-    if probe in {"users.sh", "units.sh", "clock.sh", "smart.sh", "updates.sh"}:
+    if probe in {"users.py", "units.sh", "clock.sh", "smart.sh", "updates.sh"}:
         assert not found
         assert "# UNAVAILABLE" in result.stdout
 
