@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST = 1 << 20  # bytes of one file
+ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class RefusedError(Exception):
@@ -79,6 +80,46 @@ def label(text: str, most: int = 200) -> str:
         else:
             out += [f"\\\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape")]
     return "".join(out)
+
+
+def tame(text: str, allowed: str) -> str:
+    """Each byte that is not one of `allowed` (ASCII) becomes _: for names that have no business with others."""
+    if not text.strip(allowed):  # nothing else in it
+        return text
+    return "".join(c if c in allowed else "_" * len(c.encode("utf-8", "surrogateescape")) for c in text)
+
+
+def is_program(name: str) -> bool:
+    """Whether PATH has it."""
+    folders = environment("PATH") or "/usr/bin:/bin"
+    return any(posix.access(f"{folder}/{name}", posix.X_OK) for folder in folders.split(":"))
+
+
+def ask(command: list[str], variables: "dict[bytes, bytes]", quiet: bool = False) -> tuple[int, str]:
+    """A program's status and all that it printed, for a probe that is alone. `quiet`: what it complains about is not wanted.
+
+    Raises OSError when there is no such program.
+    """
+    ear, mouth = posix.pipe()
+    doing: list[tuple[int | str, ...]] = [(posix.POSIX_SPAWN_DUP2, mouth, 1)]
+    if quiet:
+        doing.append((posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0))
+    try:
+        # SIGPIPE (13): Python ignores it, others rely on it.
+        child = posix.posix_spawnp(
+            command[0], command, {**posix.environ, **variables}, file_actions=doing, setsigdef=[13]
+        )
+    except OSError:
+        posix.close(ear)
+        raise
+    finally:
+        posix.close(mouth)
+    found = []
+    while piece := posix.read(ear, 1 << 16):
+        found.append(piece)
+    posix.close(ear)
+    status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
+    return status, b"".join(found).decode("utf-8", "surrogateescape")
 
 
 def main(text: "Callable[[str, str, bool], str]") -> None:

@@ -49,8 +49,8 @@ def test_every_reason_of_the_shipped_probes_and_of_the_runner_is_told_in_french(
     assert {name for name, _reason in found} >= {
         "smart.sh",
         "updates.sh",
-        "pressure.sh",
-        "users.sh",
+        "pressure.py",
+        "users.py",
         "homes.py",
         "run.sh",
     }

@@ -90,8 +90,8 @@ GUARDS: dict[str, Guard] = {
     ),
     "P23": Guard(
         "a /proc that is not there is no figure", "tests/probes/test_contract.py -k p23_without_proc",
-        "probes/cpu.sh", 'mapfile -t lines <"${VIGIE_ROOT:-}/proc/stat"',
-        'mapfile -t lines < <(cat "${VIGIE_ROOT:-}/proc/stat" 2>/dev/null || echo "cpu 0 0 0 0 0 0 0 0")',
+        "probes/cpu.py", '    stat = reading.slurp(f"{root}/proc/stat")\n',
+        '    stat = reading.slurp(f"{root}/proc/stat") if reading.exists(f"{root}/proc/stat") else "cpu 0 0 0 0 0 0 0 0"\n',
     ),
     "P25": Guard(
         "only a person at a terminal is told the steps", "tests/faults/test_cycle_faults.py -k p25",

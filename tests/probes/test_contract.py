@@ -11,27 +11,27 @@ from tests.probes.probing import PROBES, ROOT, SHIPPED, SYSTEM, ok, plain_tools,
 GOLDEN = ROOT.parent / "golden"
 
 TABLE = {
-    "cpu.sh": "cpu_busy_seconds_total cpu_seconds_total cpu_cores",
-    "memory.sh": "memory_available_ratio memory_used_ratio memory_available_bytes memory_used_bytes memory_size_bytes"
+    "cpu.py": "cpu_busy_seconds_total cpu_seconds_total cpu_cores",
+    "memory.py": "memory_available_ratio memory_used_ratio memory_available_bytes memory_used_bytes memory_size_bytes"
     " swap_used_ratio swap_used_bytes swap_size_bytes oom_kills_total",
     "disk.sh": "disk_used_ratio disk_used_bytes disk_available_bytes disk_size_bytes disk_inodes_used_ratio"
     " filesystem_readonly",
     "processes.sh": "user_cpu_seconds_total cpu_unattributed_seconds_total user_memory_bytes user_processes"
     " user_memory_ratio",
     "homes.py": "user_home_bytes homes_measured homes_known",
-    "users.sh": "",
-    "accounts.sh": "accounts account_info",
-    "load.sh": "load_average",
-    "pressure.sh": "pressure_waiting_seconds_total",
-    "network.sh": "network_receive_bytes_total network_transmit_bytes_total",
-    "diskio.sh": "diskio_read_bytes_total diskio_written_bytes_total diskio_busy_seconds_total",
-    "uptime.sh": "uptime_seconds",
+    "users.py": "",
+    "accounts.py": "accounts account_info",
+    "load.py": "load_average",
+    "pressure.py": "pressure_waiting_seconds_total",
+    "network.py": "network_receive_bytes_total network_transmit_bytes_total",
+    "diskio.py": "diskio_read_bytes_total diskio_written_bytes_total diskio_busy_seconds_total",
+    "uptime.py": "uptime_seconds",
     "updates.sh": "",
     "units.sh": "",
     "clock.sh": "",
-    "raid.sh": "raid_degraded",
+    "raid.py": "raid_degraded",
     "smart.sh": "",
-    "temperature.sh": "temperature_celsius",
+    "temperature.py": "temperature_celsius",
 }
 
 
@@ -142,7 +142,7 @@ def test_p20_a_french_or_turkish_locale_changes_no_byte(locale, locales, tools):
 def test_p21_a_missing_tool_is_said_to_be_missing_and_never_0(probe, tmp_path, state):
     result = run(probe, path=str(plain_tools(tmp_path / "few")), state=state)
     found = ok(result)
-    if probe in {"users.sh", "units.sh", "clock.sh", "smart.sh", "updates.sh"}:
+    if probe in {"users.py", "units.sh", "clock.sh", "smart.sh", "updates.sh"}:
         assert not found
         assert "# UNAVAILABLE" in result.stdout
 

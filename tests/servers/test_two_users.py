@@ -220,7 +220,7 @@ def upkeep(machine: Machine) -> str:
 
 
 def test_w33_the_dashboard_s_user_changes_no_code_and_a_stranger_sees_nothing(shared: Machine, dashboard: str) -> None:
-    for name in ("run_all.sh", "probes/cpu.sh", "web/access.py", "templates/base.html", ".venv/bin/python"):
+    for name in ("run_all.sh", "probes/cpu.py", "web/access.py", "templates/base.html", ".venv/bin/python"):
         assert os.path.exists(f"{shared.root}/{name}")
         assert shared.run(WEB, "test", "-w", f"{shared.root}/{name}").returncode == 1, name
     # What says which programs are probes: neither the settings nor what the runner remembers of them.
