@@ -81,10 +81,13 @@ absolute() { # <path>: from the project's folder, as archive/settings.py does
   if [[ $1 == /* ]]; then printf -v REPLY %s "$1"; else printf -v REPLY %s "$root/$1"; fi
 }
 
-take_the_lock() {
+open_the_lock() { # descriptor 9: alerts/run_cycle.py takes the lock on it
   [[ ! -L $data/run_all.lock ]] || fail 1 "$data/run_all.lock est un lien symbolique ; supprimez-le." \
     "$data/run_all.lock is a symbolic link; remove it."
   exec 9>>"$data/run_all.lock"
+}
+
+take_the_lock() {
   if ! flock -n 9; then
     step "Un passage est déjà en cours." "A cycle is already running."
     exit 0
@@ -135,6 +138,16 @@ install_packages() {
   [[ ! -e .venv ]] || mv .venv .venv.old
   mv .venv.new .venv
   rm -rf .venv.old
+}
+
+is_set_up() { # and can be left alone; the newest migration is the last by name
+  local newest=(archive/migrations/*.sql) schema=
+  [[ -d $data/spool && -d $data/journal && -d $data/probes && -d $data/run && -d $data/log && -d $data/quarantine &&
+    -e .venv/complete && -x $python && -e $data/installed && ! requirements.txt -nt .venv/complete ]] || return 1
+  ((!apprise)) || [[ -e .venv/apprise ]] || return 1
+  ((!centre)) || [[ -e .venv/fleet ]] || return 1
+  [[ ! -e $data/run/schema ]] || read -r schema <"$data/run/schema" || true
+  [[ $schema == "${newest[-1]}" ]]
 }
 
 set_up() {
@@ -241,82 +254,29 @@ detached() { # <name> <python argument>... ; with patience=N it waits up to N se
   setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
 }
 
-record() { # <command>...: a step that writes
-  local said status=0
-  said=$("$@" 2>&1 9>&-) || status=$?
-  recorded "$status" "$said"
-}
-
-recorded() { # <status> <what it said, '' when it was said already>: what cannot be recorded is mailed, once an hour at most
-  [[ -z $2 ]] || printf '%s\n' "$2" >&2
-  (($1)) || return 0
-  (($1 < 128)) || exit "$1" # somebody stopped it
-  # To nowhere, not to a log: the disk may be full.
-  setsid "$python" -m web urgent "${2:-probes/run.sh: the text of this cycle cannot be written (disk full, or read-only?)}" </dev/null >/dev/null 2>&1 9>&- &
-  exit 1
-}
-
-# The probes: the runner is read into this very shell, which costs a process less. It hides the settings from the
-# probes, changes PATH and the shell's options, and takes the traps: all of it is put back.
-probe() {
-  searched=$PATH set_now=${VIGIE_NOW-unset} shown=("${!VIGIE_@}")
-  # shellcheck source=probes/run.sh
-  . probes/run.sh
-  trap - INT TERM HUP XFSZ
-  trap 'failed $?' EXIT
-  set +o noclobber
-  shopt -u nullglob
-  show_settings
-  if ((failed)); then recorded 1 ""; fi
-}
-
-show_settings() { # the environment as it was before the runner
-  local name
-  PATH=$searched
-  export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
-  for name in "${shown[@]}"; do export "${name?}"; done
-  if [[ $set_now == unset ]]; then unset VIGIE_NOW; else VIGIE_NOW=$set_now; fi
-}
-
-probes_failed() { # <status>: the runner ends by itself, and with it this shell
-  local status=0
-  show_settings
-  # With room made the whole cycle is begun again, by this very process; the reserve is gone then, so once only.
-  if (($1 == 1)) && free_reserve; then exec "$root/run_all.sh"; fi
-  (recorded "$1" "") || status=$?
-  failed "$status"
-}
-
-# Whether this cycle may wait for the next ones to be archived.
-may_wait() { # status 0: nothing has changed that anybody would have to be told
-  [[ ${VIGIE_WAIT:-1} == 1 ]] || return 1
-  # Asked at every cycle: it follows the counters from one to the next.
-  awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
-    # The settings, the database, the program: whoever changed one of them wants to see it.
-    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]
-}
-
-# A disk that is full takes not even the cycle's text: the reserve makes room for it, for the incident and for its mail.
-# Upkeep sets it aside again (archive/upkeep.py).
-free_reserve() {
-  local room
-  [[ -e $data/reserve ]] || return 1
-  room=$(stat -f -c '%a*%S' -- "$data") && ((room < 1048576)) && rm -f -- "$data/reserve"
-}
-
+# alerts/run_cycle.py is the cycle; it gives this process back to `after` or to `not_recorded` when there is more to do.
 cycle() {
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  probe
-  if ! may_wait; then
-    step "Archivage et jugement…" "Archiving and judging…"
-    record "$python" -I -S alerts/cycle.py
-    start_steps
-  fi
+  exec "$python" -I -S alerts/run_cycle.py
+}
+
+after() { # <steps, or nothing>
+  trap 'failed $?' EXIT
+  [[ ${1:-} != steps ]] || start_steps
   [[ ! -e $data/fleet/joined ]] || detached fleet -m archive.fleet.send
   start_web
   ping good
+  tell
+}
+
+not_recorded() { # <status> <what was said>: what cannot be recorded is mailed, once an hour at most
+  trap 'failed $?' EXIT
+  (($1 < 128)) || exit "$1" # somebody stopped it
+  # To nowhere, not to a log: the disk may be full.
+  setsid "$python" -m web urgent "$2" </dev/null >/dev/null 2>&1 9>&- &
+  exit 1
 }
 
 tell() {
@@ -328,6 +288,7 @@ main() {
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '' | start | stop | --flush) ;;
+    --after | --failed) [[ -e /proc/self/fd/9 ]] || { usage >&2 && exit 2; } ;;
     *) usage >&2 && exit 2 ;;
   esac
   read_settings
@@ -335,6 +296,10 @@ main() {
   export VIGIE_DATA=$data
   # Two users of one group (docs/deployment.md): the folder says so. archive/rights.py is the same rule.
   [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007
+  case ${1:-} in
+    --after) after "${2:-}" && exit 0 ;;
+    --failed) not_recorded "$2" "$3" ;;
+  esac
   [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then
@@ -344,14 +309,16 @@ main() {
     step "Le tableau de bord est arrêté." "The dashboard is stopped."
     exit 0
   fi
-  take_the_lock
-  set_up
+  open_the_lock
+  if ((interactive)) || [[ -n ${1:-} ]] || ! is_set_up; then
+    take_the_lock
+    set_up
+  fi
   if [[ ${1:-} == --flush ]]; then
     exec "$python" -I -S alerts/cycle.py
   fi
   if [[ ${1:-} == start || $interactive == 1 ]]; then rm -f -- "$data/run/web.stopped"; fi
   cycle
-  tell
 }
 
 main "$@"

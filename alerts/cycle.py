@@ -189,7 +189,8 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
-def main() -> int:
+def step() -> str:
+    """The whole step, by the settings and the clock. What went wrong, in one line; '' when all is well, or when another writes."""
     data = ""
     try:
         config, now = settings.load(), clock.now()
@@ -201,15 +202,19 @@ def main() -> int:
                 raise
             run(config, now)
     except database.Busy:
-        return 0
+        return ""
     except (settings.SettingsError, database.DatabaseError) as error:
-        print(f"vigie: {error}", file=sys.stderr)
-        return 1
+        return str(error)
     except (sqlite3.Error, OSError) as error:
-        where = f"{data}: the disk is full: make room; the texts wait in the spool" if _is_full(error) else str(error)
-        print(f"vigie: {where}", file=sys.stderr)
-        return 1
-    return 0
+        return f"{data}: the disk is full: make room; the texts wait in the spool" if _is_full(error) else str(error)
+    return ""
+
+
+def main() -> int:
+    wrong = step()
+    if wrong:
+        print(f"vigie: {wrong}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Shell:
         run = self.machine.data / "run"
         run.mkdir(exist_ok=True)
         done = subprocess.run(
-            ["awk", "-f", ROOT / "alerts/calm.awk", run, self.machine.data / f"spool/{at}.prom"],
+            ["python3", "-I", "-S", ROOT / "alerts/still.py", run, self.machine.data / f"spool/{at}.prom"],
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "CALM_WHY": "1"}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (done.returncode == 0) == (done.stderr.strip() == ""), done.stderr

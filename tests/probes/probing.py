@@ -13,7 +13,7 @@ from types import ModuleType
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROBES = REPOSITORY / "probes"
 ROOT = Path(__file__).resolve().parent / "root"
-SHIPPED = sorted(p.name for p in PROBES.iterdir() if p.is_file() and os.access(p, os.X_OK) and p.stem != "run")
+SHIPPED = sorted(p.name for p in PROBES.iterdir() if p.is_file() and os.access(p, os.X_OK) and p.name != "run.py")
 SYSTEM = "/usr/bin:/bin"
 
 # What a probe may always count on: coreutils, awk, Bash, Python. Everything else may be missing.
