@@ -62,10 +62,10 @@ def shown(root: str, state: str, alone: bool) -> str:
     from time import sleep
 
     before = counted(root)[2]
-    posix.write(1, text(root, state, alone).encode())
+    reading.say(1, text(root, state, alone))
     sleep(1)
     cores, _, after = counted(root)
-    posix.write(2, f"CPU in use over one second: {(after - before) // cores} %\n".encode())
+    reading.say(2, f"CPU in use over one second: {(after - before) // cores} %\n")
     return ""
 
 

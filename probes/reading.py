@@ -45,6 +45,21 @@ def slurp(path: str, most: int = MOST) -> str:
     return found.decode("utf-8", "surrogateescape")
 
 
+def write(path: str, said: str) -> None:
+    """A file of the probe's own, in VIGIE_STATE. Raises OSError."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o666)
+    try:
+        say(fd, said)
+    finally:
+        posix.close(fd)
+
+
+def say(fd: int, said: str) -> None:
+    rest = said.encode("utf-8", "surrogateescape")
+    while rest:
+        rest = rest[posix.write(fd, rest) :]
+
+
 def exists(path: str) -> bool:
     try:
         posix.stat(path)
@@ -126,10 +141,7 @@ def main(text: "Callable[[str, str, bool], str]") -> None:
     """Print the probe's text; one line on standard error and status 1 when it cannot be had. Does not return."""
     name = sys.argv[0].rpartition("/")[2]
     try:
-        said = text(environment("VIGIE_ROOT"), environment("VIGIE_STATE"), True)
-        rest = said.encode("utf-8", "surrogateescape")
-        while rest:
-            rest = rest[posix.write(1, rest) :]
+        say(1, text(environment("VIGIE_ROOT"), environment("VIGIE_STATE"), True))
     except (RefusedError, OSError) as error:
         posix.write(2, f"{name}: {error}\n".encode("utf-8", "surrogateescape"))
         posix._exit(1)

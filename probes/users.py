@@ -49,7 +49,7 @@ def text(root: str, state: str, alone: bool) -> str:
     if keep:
         if reading.exists(f"{keep}/answer"):
             posix.unlink(f"{keep}/answer")
-        write(f"{keep}/stamp", f"{int(time())}\n")
+        reading.write(f"{keep}/stamp", f"{int(time())}\n")
     found = from_logind() if logind and reading.is_program("loginctl") else None
     if found is None and utmp and reading.is_program("who"):
         found = from_who(f"{root}/run/utmp")
@@ -57,7 +57,7 @@ def text(root: str, state: str, alone: bool) -> str:
         return UNAVAILABLE
     said = told(found)
     if keep:
-        write(f"{keep}/answer", said)
+        reading.write(f"{keep}/answer", said)
     return said
 
 
@@ -79,16 +79,6 @@ def kept(state: str, sessions: int) -> str:
     if len(when) > 20 or not reading.whole(when) or not 0 <= int(time()) - int(when) < STANDS:
         return ""
     return reading.slurp(f"{state}/answer") if reading.exists(f"{state}/answer") else ""
-
-
-def write(path: str, said: str) -> None:
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o666)
-    try:
-        rest = said.encode("utf-8", "surrogateescape")
-        while rest:
-            rest = rest[posix.write(fd, rest) :]
-    finally:
-        posix.close(fd)
 
 
 def told(found: list[Session]) -> str:

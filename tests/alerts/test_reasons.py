@@ -98,7 +98,7 @@ def test_no_reason_is_known_that_nothing_gives() -> None:
          "pas le droit de lire /dev/sda (il faut être root, ou du groupe des disques)"),
         ("timed out after 10 s and cannot be killed (process 4711)",
          "pas de réponse en 10 s, et impossible à arrêter (processus 4711)"),
-        ("disk.sh: df said nothing", "disk.sh: df said nothing"),
+        ("disk.py: df said nothing", "disk.py: df said nothing"),
         ("", ""),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ TABLE = {
     "cpu.py": "cpu_busy_seconds_total cpu_seconds_total cpu_cores",
     "memory.py": "memory_available_ratio memory_used_ratio memory_available_bytes memory_used_bytes memory_size_bytes"
     " swap_used_ratio swap_used_bytes swap_size_bytes oom_kills_total",
-    "disk.sh": "disk_used_ratio disk_used_bytes disk_available_bytes disk_size_bytes disk_inodes_used_ratio"
+    "disk.py": "disk_used_ratio disk_used_bytes disk_available_bytes disk_size_bytes disk_inodes_used_ratio"
     " filesystem_readonly",
     "processes.sh": "user_cpu_seconds_total cpu_unattributed_seconds_total user_memory_bytes user_processes"
     " user_memory_ratio",
@@ -54,7 +54,7 @@ def test_a_shipped_probe_prints_the_golden_text_of_the_fake_machine(probe, tools
     found = ok(result)
     assert {name.partition("{")[0] for name in found} >= set(TABLE[probe].split())
     text = result.stdout
-    if probe == "disk.sh":  # the space is that of the disk the repository lies on
+    if probe == "disk.py":  # the space is that of the disk the repository lies on
         text = re.sub(r"^((?:disk_)\S+) \S+$", r"\1 N", text, flags=re.M)
     if probe == "homes.py":
         text = re.sub(r"^(user_home_bytes\S+) \d+$", r"\1 N", text, flags=re.M)
