@@ -259,7 +259,16 @@ cycle() {
   ping start
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
-  exec "$python" -I -S alerts/run_cycle.py
+  plain_python
+  exec "$REPLY" -I -S alerts/run_cycle.py
+}
+
+plain_python() { # in REPLY: what .venv was made from. To look for an environment is a tenth of its start, and the cycle needs none
+  local name value
+  REPLY=$python
+  while IFS=' =' read -r name value; do
+    if [[ $name == executable && -x $value ]]; then REPLY=$value; fi
+  done <.venv/pyvenv.cfg
 }
 
 after() { # <steps, or nothing>

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-STEP = 300  # seconds of texts that may wait: cycles of one and the same multiple of it
+STEP = 900  # seconds of texts that may wait: cycles of one and the same multiple of it
 PACE = 90  # seconds between two cycles at most
 DRIFT = 5.0  # seconds: the clock against the time since the start of the machine
 KEPT = 691_200  # seconds: so long a counter that is not printed any more is remembered
@@ -40,7 +40,7 @@ class Calm:
         self.above: dict[str, float] = {}
         self.below: dict[str, float] = {}
         self.exact: dict[str, tuple[str, float]] = {}  # of one line: (above, below or off, bound)
-        self.deadlines: dict[str, int] = {}  # of a probe's silence
+        self.deadlines: dict[str, tuple[int, int]] = {}  # of a probe's silence: when, and how long after it was seen
 
 
 class Raw:
@@ -50,6 +50,7 @@ class Raw:
         self.boot, self.at, self.uptime = "", 0, 0.0
         self.lines: dict[str, tuple[str, str]] = {}
         self.said: dict[str, str] = {}
+        self.seen: dict[str, int] = {}  # the cycle in which a probe was there last
 
 
 def read_calm(text: str) -> Calm | None:
@@ -69,7 +70,7 @@ def read_calm(text: str) -> Calm | None:
             elif kind == "line":
                 calm.exact[fields[1]] = (fields[2], float(fields[3]))
             elif kind == "probe":
-                calm.deadlines[fields[1]] = int(fields[2])
+                calm.deadlines[fields[1]] = (int(fields[2]), int(fields[3]))
     except (ValueError, IndexError):
         return None
     return calm
@@ -89,6 +90,9 @@ def read_raw(text: str) -> Raw | None:
             elif kind == "s":
                 probe, _, said = rest.partition("\t")
                 raw.said[probe] = said
+            elif kind == "p":
+                probe, at = rest.split("\t")
+                raw.seen[probe] = int(at)
             elif kind == "at":
                 raw.boot, at, uptime = rest.split("\t")
                 raw.at, raw.uptime = int(at), float(uptime)
@@ -100,6 +104,7 @@ def read_raw(text: str) -> Raw | None:
 def write_raw(raw: Raw, now: float) -> str:
     out = [f"at\t{raw.boot}\t{raw.at}\t{raw.uptime}"]
     out += [f"s\t{probe}\t{said}" for probe, said in raw.said.items()]
+    out += [f"p\t{probe}\t{at}" for probe, at in raw.seen.items()]
     for key, (value, uptime) in raw.lines.items():
         if now - float(uptime) < KEPT and float(uptime) <= now + 60:
             out.append(f"v\t{key}\t{value}\t{uptime}")
@@ -146,8 +151,14 @@ class Looking:
         self.mark(text[end:])
         if len(self.now.lines) > REMEMBERED:
             self.now.lines = {key: self.now.lines[key] for key in self.seen}
-        for probe, deadline in self.calm.deadlines.items():
-            if probe not in present and self.now.at >= deadline:
+        for probe, (deadline, span) in self.calm.deadlines.items():
+            if probe in present:
+                self.now.seen[probe] = self.now.at
+                continue
+            seen = self.before.seen.get(probe, 0)
+            if seen:
+                self.now.seen[probe] = seen
+            if self.now.at >= (max(deadline, seen + span) if span else deadline):
                 self.wake(f"{probe} is missing")
 
     def section(self, probe: str, up: str, body: str) -> None:
@@ -221,7 +232,7 @@ class Looking:
         if moved <= 0 or moved > PACE or moved - lived > DRIFT or lived - moved > DRIFT:
             self.wake("time is not as it was")
         if at // STEP != calm.judged // STEP:
-            self.wake("five minutes")
+            self.wake("a quarter of an hour")
         if at >= calm.until or at < calm.judged:
             self.wake("something is due")
         self.now.boot, self.now.at, self.now.uptime = boot, at, up
