@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.probes.probing import PROBES, ROOT, SHIPPED, SYSTEM, ok, plain_tools, run, series
+from tests.probes.probing import PROBES, ROOT, SHIPPED, SYSTEM, module, ok, plain_tools, run, series
 
 GOLDEN = ROOT.parent / "golden"
 
@@ -33,6 +33,9 @@ TABLE = {
     "smart.sh": "",
     "temperature.py": "temperature_celsius",
 }
+
+# What the runner reads into a process of its own.
+LIGHT = sorted(name.removesuffix(".py") for name in SHIPPED if "\ndef text(" in (PROBES / name).read_text())
 
 
 def test_the_shipped_probes_are_those_of_the_table():
@@ -89,6 +92,42 @@ def test_a_python_probe_needs_the_bare_interpreter_only(probe):
         line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")
     }
     assert not imported & {"psutil", "argparse", "json", "subprocess", "logging", "re", "typing", "socket"}
+
+
+@pytest.mark.parametrize("probe", LIGHT)
+def test_a_probe_that_the_runner_reads_imports_only_what_is_built_in(probe):
+    """Also while it is read: an import is dearer than all that it does."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(PROBES)!r})
+before = set(sys.modules)
+import reading, {probe} as read
+for root in ("", {str(ROOT)!r}):
+    try:
+        read.text(root, "", False)
+    except reading.AskError:
+        pass
+print(*sorted(set(sys.modules) - before - set(sys.builtin_module_names)))
+"""
+    command = ["/usr/bin/python3", "-I", "-S", "-c", code]
+    result = subprocess.run(command, env={"PATH": SYSTEM}, capture_output=True, encoding="utf-8", check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == sorted({"reading", probe})
+
+
+@pytest.mark.parametrize("probe", LIGHT)
+def test_a_probe_says_the_same_when_it_is_read_and_when_it_is_started(probe, tools, state):
+    started = run(f"{probe}.py", root=ROOT, path=str(tools), state=state)
+    read = module(probe).text(str(ROOT), str(state), True)
+    assert _still(read) == _still(started.stdout)
+    assert series(read).keys() == ok(started).keys()
+
+
+@pytest.mark.parametrize("probe", [name for name in SHIPPED if name.endswith(".py")])
+def test_a_python_probe_says_what_it_is_and_how_it_is_started(probe):
+    text = (PROBES / probe).read_text()
+    assert text.startswith('#!/usr/bin/env -S python3 -I -S\n"""')
+    assert not re.search(r"\b(eval|exec|system|popen)\(|shell=True", text)
 
 
 @pytest.mark.parametrize("probe", [name for name in SHIPPED if name.endswith(".sh")])
