@@ -232,7 +232,7 @@ def probes(vigie: Vigie, times: int) -> dict[str, float]:
     """Each shipped probe started alone, less nothing: the bare interpreter is in it."""
     found = {}
     for path in sorted((vigie.root / "probes").iterdir()):
-        if path.name == "run.sh" or not os.access(path, os.X_OK):
+        if path.name == "run.py" or not path.is_file() or not os.access(path, os.X_OK):
             continue
         state = vigie.data / "run/state" / path.stem
         state.mkdir(exist_ok=True, parents=True)
@@ -255,7 +255,7 @@ def minute_step(vigie: Vigie) -> dict[str, int]:
         vigie.cycle()
     _, env = vigie.command()
     vigie.move()
-    subprocess.run([str(vigie.root / "probes/run.sh")], env=env, check=True)
+    subprocess.run([str(vigie.root / "probes/run.py")], env=env, check=True)
     done = subprocess.run(
         [PYTHON, "-I", "-S", "-c", STEP, str(vigie.root)], env=env, check=True, capture_output=True, text=True
     )
