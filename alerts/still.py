@@ -157,57 +157,55 @@ class Looking:
         if self.before.said.get(probe) != said:
             self.wake(f"{probe} says other levels")
         self.now.said[probe] = said
-        counters = {line[7:].split(" ")[0] for line in comments if line.startswith("# TYPE ") and line.rstrip(" ").endswith(" counter")}
+        counters = {
+            line[7:].split(" ")[0]
+            for line in comments
+            if line.startswith("# TYPE ") and line.rstrip(" ").endswith(" counter")
+        }
         if len(lines) - len(comments) > MOST:
             self.wake("too many lines")
         seen: set[str] = set()
-        before, now, above, below, exact = self.before.lines, self.now.lines, self.calm.above, self.calm.below, self.calm.exact
         for line in lines:
             if not line or line[0] == "#":
                 continue
             key, _, number = line.rpartition(" ")
-            if key not in before and not is_plain(line):
-                # What archive/text.py would refuse, or read in another way, is left to it.
-                self.wake(f"{probe} prints a line of another form")
-                continue
-            if number.strip(DIGITS) or number[-1:] in ".-" or number[0] == "." or number[:2] == "-.":
-                self.wake(f"{probe} prints a line of another form")
-                continue
-            try:
-                value = float(number)
-            except ValueError:
+            # What archive/text.py would refuse, or read in another way, is left to it.
+            if not (key in self.before.lines or is_plain(line)) or not is_number(number):
                 self.wake(f"{probe} prints a line of another form")
                 continue
             if key in seen:
                 self.wake(f"{key} stands twice")
             seen.add(key)
-            if key not in before and not key.isascii():
-                self.wake(f"{key} is new")
-            name = key.partition("{")[0]
-            watched = name in above or name in below
-            if name in counters:
-                # As archive/loading.py: a counter that went down, or was not read before, gives no rate.
-                counted = before.get(key)
-                now[key] = (number, up)
-                if counted is None or not counted[0]:
-                    if watched:
-                        self.wake(f"{key} is new")
-                    continue
-                elapsed = float(up) - float(counted[1])
-                if not watched or elapsed <= 0 or value < float(counted[0]):
-                    continue
-                value = (value - float(counted[0])) / elapsed
-            else:
-                now[key] = ("", up)
-                if not watched or name.endswith("_info"):
-                    continue
-            if key in exact:
-                how, bound = exact[key]
-                if (how == "above" and value >= bound) or (how == "below" and value <= bound):
-                    self.wake(key)
-            elif (name in above and value >= above[name]) or (name in below and value <= below[name]):
-                self.wake(key)
+            self.sample(key, number, up, key.partition("{")[0] in counters)
         self.seen |= seen
+
+    def sample(self, key: str, number: str, up: str, counter: bool) -> None:
+        """One line: its value, or its rate, against its level."""
+        before = self.before.lines.get(key)
+        self.now.lines[key] = (number if counter else "", up)
+        name = key.partition("{")[0]
+        calm = self.calm
+        watched = name in calm.above or name in calm.below
+        if before is None and (not key.isascii() or (watched and counter)):
+            self.wake(f"{key} is new")
+        if not watched or name.endswith("_info"):
+            return
+        value = float(number)
+        if counter:
+            # As archive/loading.py: a counter that went down, or was not read before, gives no rate.
+            if before is None or not before[0]:
+                self.wake(f"{key} is new")
+                return
+            elapsed = float(up) - float(before[1])
+            if elapsed <= 0 or value < float(before[0]):
+                return
+            value = (value - float(before[0])) / elapsed
+        if key in calm.exact:
+            how, bound = calm.exact[key]
+            if (how == "above" and value >= bound) or (how == "below" and value <= bound):
+                self.wake(key)
+        elif (name in calm.above and value >= calm.above[name]) or (name in calm.below and value <= calm.below[name]):
+            self.wake(key)
 
     def mark(self, line: str) -> None:
         fields = dict(part.partition("=")[::2] for part in line.rstrip("\n").split(" ")[2:])
@@ -227,6 +225,17 @@ class Looking:
         if at >= calm.until or at < calm.judged:
             self.wake("something is due")
         self.now.boot, self.now.at, self.now.uptime = boot, at, up
+
+
+def is_number(text: str) -> bool:
+    """Digits, at most one point between two of them, and a sign: nothing else that float() takes."""
+    if text.strip(DIGITS) or text[-1:] in ".-" or text[:1] == "." or text[:2] == "-.":
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_plain(line: str) -> bool:
@@ -265,7 +274,9 @@ def _read(path: str, parse):  # type: ignore[no-untyped-def]
 def _write(path: str, text: str) -> None:
     """What cannot be written is missed by the next cycle, which then does not wait."""
     try:
-        fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o666)
+        fd = posix.open(
+            path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o666
+        )
         try:
             rest = text.encode("utf-8", "surrogateescape")
             while rest:

@@ -33,6 +33,8 @@ SETTLED = 30_000  # ticks: a daemon gives up root's rights when it is young
 KERNEL_THREAD = 0x200000  # PF_KTHREAD: root's, and holds nothing
 NAMELESS = 3600  # seconds: so long a number that nobody knows is not asked for again
 HIDDEN = (1, 13)  # EPERM, EACCES
+UNKNOWN, APART, IN_SLICE = 0, 1, 2  # where a process is: not known yet, in no user's slice, in one
+NUMBERS = 9  # of one process in the account
 HEAD = """\
 # HELP user_cpu_seconds_total CPU by user
 # HELP.fr user_cpu_seconds_total Processeur par utilisateur
@@ -59,14 +61,11 @@ HEAD = """\
 
 
 class Process:
-    """One process at one reading. Times in ticks, `anonymous` in kB, `resident` in pages.
-
-    `place`: "+" in a user's slice, "-" not, "?" not known yet.
-    """
+    """One process at one reading. Times in ticks, `anonymous` in kB, `resident` in pages; place: UNKNOWN, APART or IN_SLICE."""
 
     __slots__ = ("anonymous", "children", "own", "parent", "place", "resident", "start", "uid")
 
-    def __init__(self, start: int, parent: int, own: int, children: int, place: str, resident: int) -> None:
+    def __init__(self, start: int, parent: int, own: int, children: int, place: int, resident: int) -> None:
         self.start, self.parent, self.own, self.children, self.place = start, parent, own, children, place
         self.resident, self.uid, self.anonymous = resident, -1, 0
 
@@ -104,51 +103,61 @@ class Account:
 # --- The account, in two files written in turn ---
 
 
-def load(path: str, boot: str) -> "Account | None":
-    """The account of this start of the machine; None when the file is of another one, was cut, or is not as we write it."""
+def load(text: str) -> "Account | None":
+    """The account that a file holds; None when it was cut, or is not as we write it."""
+    lines = text.split("\n")
+    if len(lines) < 5 or lines[-2:] != ["end", ""]:
+        return None
+    found = Account()
     try:
-        lines = reading.slurp(path, 1 << 26).split("\n")
         head = lines[0].split(" ")
-        if head[0] != boot or lines[-2:] != ["end", ""]:
-            return None
-        found = Account()
-        found.boot = boot
-        found.at, found.busy, found.since, found.unattributed, found.serial = map(int, head[1:6])
-        for line in lines[1:-2]:
-            fields = line.split(" ")
-            if fields[0] == "p":
-                pid, start, parent, own, children = map(int, fields[1:6])
-                one = found.processes[pid] = Process(start, parent, own, children, fields[6], -1)
-                if len(fields) == 10:
-                    one.uid, one.anonymous, one.resident = map(int, fields[7:])
-            elif fields[0] == "u":
-                found.used[fields[1]] = int(fields[2])
-            elif fields[0] == "s":
-                found.slices[fields[1]] = (int(fields[2]), int(fields[3]))
-            else:
-                return None
-    except (OSError, ValueError, IndexError):
+        found.boot = head[0]
+        found.at, found.busy, found.since, found.unattributed, found.serial = map(int, head[1:])
+        for user, used in zip(*[iter(lines[1].split(" ")[1:])] * 2, strict=True):
+            found.used[user] = int(used)
+        for user, which, used in zip(*[iter(lines[2].split(" ")[1:])] * 3, strict=True):
+            found.slices[user] = (int(which), int(used))
+        # One line for all: it is read and written every minute, and there may be thousands.
+        numbers = map(int, lines[3].split(" ")[1:])
+        for pid, start, parent, own, children, where, resident, uid, anonymous in zip(
+            *[numbers] * NUMBERS, strict=True
+        ):
+            one = found.processes[pid] = Process(start, parent, own, children, where, resident)
+            one.uid, one.anonymous = uid, anonymous
+    except ValueError:
         return None
     return found
 
 
 def newest(state: str, boot: str) -> "tuple[Account | None, str]":
-    """The newer account that is whole, and the name of the other file, which is written next."""
-    first, second = load(f"{state}/account", boot), load(f"{state}/account.2", boot)
-    if first and (not second or first.serial >= second.serial):
-        return first, f"{state}/account.2"
-    return second, f"{state}/account"
+    """The newer account that is whole and of this start of the machine, and the name of the other file, which is written next."""
+    found = []
+    for name, other in (("account", "account.2"), ("account.2", "account")):
+        try:
+            text = reading.slurp(f"{state}/{name}", 1 << 26)
+        except OSError:
+            continue
+        head = text.partition("\n")[0].split(" ")
+        if len(head) == 6 and head[0] == boot and whole(head[5]):
+            found.append((int(head[5]), text, f"{state}/{other}"))
+    for _, text, other in sorted(found, reverse=True):
+        account = load(text)
+        if account:
+            return account, other
+    return None, f"{state}/account"
 
 
 def save(path: str, account: Account) -> None:
     a = account
-    lines = [f"{a.boot} {a.at} {a.busy} {a.since} {a.unattributed} {a.serial}"]
-    lines += [f"u {user} {used}" for user, used in a.used.items()]
-    lines += [f"s {user} {which} {used}" for user, (which, used) in a.slices.items()]
-    lines += [
-        f"p {pid} {p.start} {p.parent} {p.own} {p.children} {p.place} {p.uid} {p.anonymous} {p.resident}"
-        for pid, p in a.processes.items()
-    ]
+    lines = [
+        f"{a.boot} {a.at} {a.busy} {a.since} {a.unattributed} {a.serial}",
+        " ".join(["used", *(f"{user} {used}" for user, used in a.used.items())]),
+        " ".join(["slices", *(f"{user} {which} {used}" for user, (which, used) in a.slices.items())]),
+        " ".join(["processes", *(
+            f"{pid} {p.start} {p.parent} {p.own} {p.children} {p.place} {p.resident} {p.uid} {p.anonymous}"
+            for pid, p in a.processes.items()
+        )]),
+    ]  # fmt: skip
     write(path, "\n".join([*lines, "end", ""]))
 
 
@@ -173,7 +182,7 @@ def read_slices(root: str) -> "dict[str, tuple[int, int]]":
         except OSError:
             continue
         for name in names:
-            if not (name.startswith("user-") and name.endswith(".slice") and name[5:6].isdecimal()):
+            if not (name.startswith("user-") and name.endswith(".slice") and whole(name[5:-6])):
                 continue
             try:
                 told = "\n" + reading.slurp(f"{base}/{name}/cpu.stat")
@@ -195,6 +204,7 @@ def read_processes(root: str, before: "Account | None", at: int) -> "tuple[dict[
     known = before.processes if before else {}
     turn = before.serial if before else 0
     posix_open, posix_read, posix_close, flags = posix.open, posix.read, posix.close, posix.O_RDONLY | posix.O_CLOEXEC
+    turn %= 5
     found: dict[int, Process] = {}
     hidden = False
     for name in names:
@@ -207,10 +217,10 @@ def read_processes(root: str, before: "Account | None", at: int) -> "tuple[dict[
             finally:
                 posix_close(fd)
             # The name stands in parentheses and may hold spaces and parentheses itself.
-            fields = line[line.rfind(b") ") + 2 :].split()
+            fields = line[line.rfind(b") ") + 2 :].split(b" ", 22)
             pid = int(name)
             one = Process(int(fields[19]), int(fields[1]), int(fields[11]) + int(fields[12]),
-                          int(fields[13]) + int(fields[14]), "?", int(fields[21]) if len(fields) > 21 else -1)  # fmt: skip
+                          int(fields[13]) + int(fields[14]), UNKNOWN, int(fields[21]) if len(fields) > 21 else -1)  # fmt: skip
             if int(fields[6]) & KERNEL_THREAD:
                 one.uid = 0
             else:
@@ -266,26 +276,24 @@ def of_the_dead(account: Account, processes: "dict[int, Process]") -> "dict[int,
         heir, steps = old.parent, 0
         while heir in dead and steps < 100:
             heir, steps = account.processes[heir].parent, steps + 1
-        if old.place != "+":
+        if old.place != IN_SLICE:
             owed[heir] = owed.get(heir, 0) + old.own + old.children
     return owed
 
 
-def place(root: str, pid: int, one: Process, slices: bool, at: int) -> str:
+def place(root: str, pid: int, one: Process, slices: bool, at: int) -> int:
     """Asked once in a life: it costs as much as all the rest."""
     if one.parent == 2:
-        return "-"
+        return APART
     if not slices:
-        return "?"
+        return UNKNOWN
     try:
         text = reading.slurp(f"{root}/proc/{pid}/cgroup")
     except OSError:
-        return "-"
-    if not text:
-        return "-"
+        return APART
     if "/user.slice/user-" in text:
-        return "+"
-    return "?" if at - one.start < YOUNG else "-"
+        return IN_SLICE
+    return UNKNOWN if text and at - one.start < YOUNG else APART
 
 
 def add(before: Account, now: Account, root: str) -> None:
@@ -301,11 +309,11 @@ def add(before: Account, now: Account, root: str) -> None:
         if old_one and old_one.start == one.start:
             own, children, known = old_one.own, old_one.children, old_one.place
         elif one.start >= before.at - 1:
-            own, children, known = 0, 0, "?"
+            own, children, known = 0, 0, UNKNOWN
         else:  # older than the previous reading, and hidden then: start from here
-            own, children, known = one.own, one.children, "?"
-        one.place = known if known != "?" else place(root, pid, one, bool(now.slices), now.at)
-        if one.place == "+":
+            own, children, known = one.own, one.children, UNKNOWN
+        one.place = known or place(root, pid, one, bool(now.slices), now.at)
+        if one.place == IN_SLICE:
             continue
         ticks = max(one.own - own, 0)
         if one.uid and pid != 1:
@@ -438,14 +446,14 @@ def text(root: str, state: str, alone: bool) -> str:
             time.sleep(1)
         said = HEAD + read(root, folder, True)
         if posix.isatty(1):
-            show(f"{folder}/account.2", Machine(root).boot, folder)
+            show(folder, Machine(root).boot)
     finally:
         shutil.rmtree(folder)
     return said
 
 
-def show(path: str, boot: str, state: str) -> None:
-    account = load(path, boot)
+def show(state: str, boot: str) -> None:
+    account, _ = newest(state, boot)
     if account:
         named, _ = names_of("", state, set(account.used))
         for user, used in account.used.items():
