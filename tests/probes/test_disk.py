@@ -1,6 +1,7 @@
 import ctypes
 import os
 import resource
+import select
 import subprocess
 import time
 from pathlib import Path
@@ -218,6 +219,19 @@ def test_p11_a_dead_server_hides_only_itself(dead):
     assert f'mount_unreachable_info{{mount="{dead}"}}' in found
     assert f'disk_size_bytes{{mount="{dead}"}}' not in found
     assert found['disk_size_bytes{mount="/"}'] > 0
+
+
+@pytest.mark.needs_root
+def test_p11_who_asked_a_dead_server_is_remembered_and_does_not_stay_when_it_can_be_killed(dead, state):
+    ok(run("disk.py", state=state))
+    process, _, point = (state / "stuck").read_text().split(" ", 2)
+    assert point == f"{dead}\0"
+    try:
+        fd = os.pidfd_open(int(process))
+    except ProcessLookupError:
+        return  # it has ended already
+    with os.fdopen(fd):
+        assert select.select([fd], [], [], 10)[0], "it still asks"
 
 
 @pytest.mark.needs_root
