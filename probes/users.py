@@ -7,11 +7,10 @@ logind renames a file in /run/systemd/sessions whenever a session begins, ends o
 
 import posix
 import sys
+import time
 
 if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0] or ".")  # -I leaves it out
-from time import time
-
 import reading
 
 HEAD = """\
@@ -49,7 +48,7 @@ def text(root: str, state: str, alone: bool) -> str:
     if keep:
         if reading.exists(f"{keep}/answer"):
             posix.unlink(f"{keep}/answer")
-        reading.write(f"{keep}/stamp", f"{int(time())}\n")
+        reading.write(f"{keep}/stamp", f"{int(time.time())}\n")
     found = from_logind() if logind and reading.is_program("loginctl") else None
     if found is None and utmp and reading.is_program("who"):
         found = from_who(f"{root}/run/utmp")
@@ -76,7 +75,7 @@ def kept(state: str, sessions: int) -> str:
     if asked is None or asked <= sessions:
         return ""
     when = reading.slurp(f"{state}/stamp", 4096).partition("\n")[0]
-    if len(when) > 20 or not reading.whole(when) or not 0 <= int(time()) - int(when) < STANDS:
+    if len(when) > 20 or not reading.whole(when) or not 0 <= int(time.time()) - int(when) < STANDS:
         return ""
     return reading.slurp(f"{state}/answer") if reading.exists(f"{state}/answer") else ""
 

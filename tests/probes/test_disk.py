@@ -1,13 +1,16 @@
 import ctypes
 import os
 import resource
+import select
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.probes.probing import ROOT, near, ok, refused, run
+from tests.probes.probing import ROOT, module, near, ok, refused, run, series
 
 HOSTILE = {
     r"/a\040b": "/a b",
@@ -153,6 +156,43 @@ def test_what_is_mounted_on_demand_is_not_kept_mounted_by_asking(machine):
     assert [name for name in found if name.startswith("disk_size_bytes")] == ['disk_size_bytes{mount="/home"}']
 
 
+def test_the_runner_itself_asks_no_server(machine):
+    disk, ask = module("disk"), module("reading").AskError
+    (machine / "proc/self/mountinfo").write_text(mountinfo("36 35 0:51 / /srv/data rw - nfs4 server:/far rw"))
+    with pytest.raises(ask):
+        disk.text(str(machine), "", False)
+    (machine / "proc/self/mountinfo").write_text(mountinfo("36 35 8:1 / /srv/data rw - xfs /dev/sda1 rw"))
+    assert series(disk.text(str(machine), "", False))['disk_size_bytes{mount="/srv/data"}'] > 0
+
+
+def test_a_file_of_the_host_that_is_mounted_alone_is_no_disk(machine):
+    lines = ["30 1 8:1 / /etc/fstab rw - ext4 /dev/sda1 rw", "31 1 8:2 / /home rw - ext4 /dev/sda2 rw"]
+    (machine / "proc/self/mountinfo").write_text(mountinfo(*lines))
+    assert {name.split('"')[1] for name in ok(run("disk.py", root=machine))} == {"/home"}
+
+
+number = st.integers(0, 2**64 - 1)
+
+
+@given(st.tuples(number, number, number, number, number, number))
+def test_p10_whatever_a_server_says_of_its_room_the_text_stands(room):
+    found = series(module("disk").HEAD + module("disk").told('{mount="/far"}', room))
+    assert found.keys() >= {f'disk_{name}_bytes{{mount="/far"}}' for name in ("used", "available", "size")}
+
+
+def test_a_user_s_room_below_nothing_is_a_full_disk():
+    found = series(module("disk").HEAD + module("disk").told('{mount="/"}', (4096, 100, 5, 2**64 - 5, 10, 5)))
+    assert found['disk_used_ratio{mount="/"}'] == 1
+    assert found['disk_available_bytes{mount="/"}'] == 0
+
+
+@given(st.binary(max_size=40).filter(lambda name: b"\0" not in name))
+def test_a_name_is_read_as_the_kernel_writes_it(name):
+    written = b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes([byte]) for byte in name)
+    shown = module("disk").unescape(written.decode("utf-8", "surrogateescape"))
+    assert os.fsencode(shown) == name
+
+
 @pytest.fixture
 def dead(public):
     """A real file system that never answers: mounted by FUSE, with nobody on the other side."""
@@ -179,6 +219,19 @@ def test_p11_a_dead_server_hides_only_itself(dead):
     assert f'mount_unreachable_info{{mount="{dead}"}}' in found
     assert f'disk_size_bytes{{mount="{dead}"}}' not in found
     assert found['disk_size_bytes{mount="/"}'] > 0
+
+
+@pytest.mark.needs_root
+def test_p11_who_asked_a_dead_server_is_remembered_and_does_not_stay_when_it_can_be_killed(dead, state):
+    ok(run("disk.py", state=state))
+    process, _, point = (state / "stuck").read_text().split(" ", 2)
+    assert point == f"{dead}\0"
+    try:
+        fd = os.pidfd_open(int(process))
+    except ProcessLookupError:
+        return  # it has ended already
+    with os.fdopen(fd):
+        assert select.select([fd], [], [], 10)[0], "it still asks"
 
 
 @pytest.mark.needs_root
