@@ -331,7 +331,7 @@ def test_every_reader_first_sees_what_waits(shell):
     assert (shell.machine.data / "run/calm").exists(), "a page that is looked at does not end the calm"
     assert shell.cycle(BEGIN + 240, quiet(4)) == ""
     assert [shell.cycle(BEGIN + 60 * n, quiet(n)) for n in range(5, 16)] == [*[""] * 10, "a quarter of an hour"]
-    assert (shell.machine.data / "run/judged").read_text() == f"{BEGIN + 300}\n"
+    assert (shell.machine.data / "run/judged").read_text() == f"{BEGIN + 900}\n"
 
 
 def test_a_reader_waits_for_nobody_long_and_reads_what_there_is(shell, monkeypatch):
