@@ -260,7 +260,8 @@ cycle() {
   trap 'failed $?' EXIT
   step "Sondes…" "Probes…"
   plain_python
-  exec "$REPLY" -I -S alerts/run_cycle.py
+  # Not as a file: what is imported is compiled once.
+  exec "$REPLY" -I -S -c 'import sys; sys.path[:0] = sys.argv[1:]; import run_cycle; run_cycle.start()' "$root/probes" "$root/alerts"
 }
 
 plain_python() { # in REPLY: what .venv was made from. To look for an environment is a tenth of its start, and the cycle needs none

@@ -80,8 +80,8 @@ def run(config: settings.Settings, now: int) -> None:
             evidence = minutes.evidence
         words = due(db, now)
         is_newest = cycles and not (newest and newest.at > cycles[-1].at)
-        if is_newest and not words and not went_back:
-            left_behind = calm.text(minutes, cycles[-1], lambda at: due(db, at), now)
+        if is_newest and not went_back:
+            left_behind = calm.text(minutes, cycles[-1], lambda at: pressing(db, at), now)
             if left_behind:
                 _write(calm.path(config.data), left_behind)
     if cycles:
@@ -121,6 +121,11 @@ def due(db: sqlite3.Connection, now: int) -> list[str]:
     if schedule.due(db, now):
         found.append("certfr")
     return found
+
+
+def pressing(db: sqlite3.Connection, now: int) -> bool:
+    """Whether a step is due that must not wait for the next archiving; the hourly ones may, and end the calm when they write."""
+    return outbox.due(db, now) or dues.fleet(db)
 
 
 def latest_json(cycle: Loaded) -> str:

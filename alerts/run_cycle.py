@@ -1,6 +1,6 @@
 """One cycle, as run_all.sh starts it: the probes, then archiving and judging, unless all is calm and the text may wait.
 
-    python3 -I -S alerts/run_cycle.py        only by run_all.sh: descriptor 9 is its lock's file
+Imported, not started as a file (that would be compiled at every cycle), and only by run_all.sh: descriptor 9 is its lock's file.
 
 1. Take the lock; another cycle that runs: leave quietly.
 2. Run the probes (probes/run.py, in this process): one text in the spool. A disk that is full takes not even that: the
@@ -18,16 +18,12 @@ import gc
 import posix
 import sys
 
-if __name__ == "__main__":
-    gc.disable()  # what is imported stays: looking for garbage in it is a tenth of this step's time
-    ROOT = __file__.rpartition("/")[0].rpartition("/")[0] or "."
-    sys.path[:0] = [f"{ROOT}/probes", f"{ROOT}/alerts"]  # -I leaves them out
-
 import reading
 import run as runner
 import running
 import still
 
+ROOT = __file__.rpartition("/")[0].rpartition("/")[0]
 NOT_WRITTEN = "probes/run.py: the text of this cycle cannot be written (disk full, or read-only?)"
 RESERVE = 1 << 20  # bytes: with less room than this the disk counts as full
 
@@ -85,7 +81,7 @@ def _changed(data: str) -> str:
 
 def archive() -> str:
     """What alerts/cycle.py does, in this process. What went wrong, '' when all is well."""
-    sys.path[:2] = [ROOT]
+    sys.path[:2] = [ROOT]  # the two folders that this module and the runner came from
     from alerts import cycle
 
     gc.freeze()
@@ -159,5 +155,7 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """The cycle; does not return."""
+    gc.disable()  # what is imported stays: looking for garbage in it is a tenth of this step's time
     posix._exit(main())

@@ -77,7 +77,7 @@ def test_a_cycle_that_waits_is_one_bash_that_becomes_one_python_and_one_fork_of_
 
     assert calm.waiting() == 1
     log = calm.log.read_text(errors="replace")
-    assert len(re.findall(r'execve\("[^"]*python[^\n]*alerts/run_cycle\.py[^\n]* = 0\n', log)) == 1
+    assert len(re.findall(r'execve\("[^"]*python[^\n]* = 0\n', log)) == 1
     assert found["processes"] == 2, found
     assert found["forks"] == 1, found  # whoever reads the probes
     assert found["fsyncs"] == 2, found
@@ -91,7 +91,9 @@ def test_a_cycle_that_archives_a_batch_starts_no_other_python_and_syncs_as_if_it
     log = calm.log.read_text(errors="replace")
 
     assert calm.waiting() == 0
-    assert len(re.findall(r"execve\(\"[^\"]*python[^\n]* = 0\n", log)) == 1
+    # What is due (CERT-FR, upkeep) is started beside it, and is not the minute's path.
+    own = [line for line in re.findall(r"execve\(\"[^\"]*python[^\n]* = 0\n", log) if '"-m"' not in line]
+    assert len(own) == 1
     assert found["fsyncs"] <= 7, found
     assert found["processes"] <= 24, found  # probes of every fifth or fifteenth cycle may be due in it
     assert found["bytes"] < 400_000, found
