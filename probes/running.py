@@ -17,7 +17,7 @@ PATIENCE = 10  # seconds for the probes that are read, all together
 GRACE = 3  # seconds past a limit until a probe is left behind
 LOCK = 9  # the descriptor on which run_all.sh holds its lock
 # Shipped, in Python, and asking nothing but /proc, /sys and local disks: read by the runner.
-READ = frozenset(("accounts", "cpu", "disk", "diskio", "load", "memory", "network", "pressure", "processes", "raid",
+READ = frozenset(("accounts", "cpu", "disk", "diskio", "homes", "load", "memory", "network", "pressure", "processes", "raid",
                   "temperature", "uptime", "users"))  # fmt: skip
 
 
