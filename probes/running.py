@@ -285,8 +285,10 @@ def _child(sources: "list[Source]", folders: Folders, mouth: int) -> None:
             how = "ok"
         except reading.AskError:
             how, body = "ask", b""
-        except (reading.RefusedError, CannotError) as error:
-            body = (str(error) or "no explanation").encode("utf-8", "surrogateescape")
+        except (reading.RefusedError, OSError) as error:
+            body = reading.complaint(f"{source.name}.py", error).encode("utf-8", "surrogateescape")
+        except CannotError as error:
+            body = str(error).encode("utf-8", "surrogateescape")
         except BaseException as error:  # an exit, an interrupt: it fails, the others go on
             body = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")
         body = body[: TEXT + 1]
