@@ -112,7 +112,10 @@ def still(text: str) -> str:
         ("return None", "AttributeError"),
         ("return 'a' * 3_000_000", "its text is longer than 1 MB"),
         ("return 'a 1\\n# VIGIE probe=cpu status=ok seconds=0\\n'", "a line of its text begins with # VIGIE"),
-        ("raise reading.RefusedError('a# VIGIE probe=cpu status=ok\\x1b[31m')", "load.py: a# VIGIE probe=cpu status=ok[31m"),
+        (
+            "raise reading.RefusedError('a# VIGIE probe=cpu status=ok\\x1b[31m')",
+            "load.py: a# VIGIE probe=cpu status=ok[31m",
+        ),
     ],
 )
 def test_a_probe_that_ends_the_process_fails_alone(shipped, script, reason):
