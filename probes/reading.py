@@ -137,12 +137,17 @@ def ask(command: list[str], variables: "dict[bytes, bytes]", quiet: bool = False
     return status, b"".join(found).decode("utf-8", "surrogateescape")
 
 
+def complaint(program: str, error: Exception) -> str:
+    """Of a probe that could not: one line, the same whether it was started or read."""
+    return f"{program}: {str(error) or 'no explanation'}".partition("\n")[0]
+
+
 def main(text: "Callable[[str, str, bool], str]") -> None:
     """Print the probe's text; one line on standard error and status 1 when it cannot be had. Does not return."""
     name = sys.argv[0].rpartition("/")[2]
     try:
         say(1, text(environment("VIGIE_ROOT"), environment("VIGIE_STATE"), True))
     except (RefusedError, OSError) as error:
-        posix.write(2, f"{name}: {error}\n".encode("utf-8", "surrogateescape"))
+        posix.write(2, f"{complaint(name, error)}\n".encode("utf-8", "surrogateescape"))
         posix._exit(1)
     posix._exit(0)

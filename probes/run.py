@@ -300,10 +300,13 @@ def prepare(here: str) -> Setting:
 def cycles(setting: Setting) -> "list[Cycle]":
     """The cycle; the very first one is two, a second apart: counters say nothing until they are read twice."""
     at = int(setting.now) if reading.whole(setting.now) else int(time.time())
-    found = [cycle(setting, at)]
-    if setting.first:
-        time.sleep(1)
-        found.append(cycle(setting, found[0].at + 1))
+    try:
+        found = [cycle(setting, at)]
+        if setting.first:
+            time.sleep(1)
+            found.append(cycle(setting, found[0].at + 1))
+    except OSError as error:  # of a disk that answers with errors any call may be the one
+        raise CannotError(f"{error.filename or setting.data}: {error.strerror}") from None
     return found
 
 
@@ -312,11 +315,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    here = (
-        (__file__.rpartition("/")[0] or ".")
-        if __file__[0] == "/"
-        else f"{posix.getcwd()}/{__file__}".rpartition("/")[0]
-    )
+    here = (__file__ if __file__[0] == "/" else f"{posix.getcwd()}/{__file__}").rpartition("/")[0]
     try:
         setting = prepare(here)
         if setting.probes and not reading.exists(setting.data):

@@ -17,7 +17,7 @@ PATIENCE = 10  # seconds for the probes that are read, all together
 GRACE = 3  # seconds past a limit until a probe is left behind
 LOCK = 9  # the descriptor on which run_all.sh holds its lock
 # Shipped, in Python, and asking nothing but /proc, /sys and local disks: read by the runner.
-READ = frozenset(("accounts", "cpu", "disk", "diskio", "load", "memory", "network", "pressure", "processes", "raid",
+READ = frozenset(("accounts", "cpu", "disk", "diskio", "homes", "load", "memory", "network", "pressure", "processes", "raid",
                   "temperature", "uptime", "users"))  # fmt: skip
 
 
@@ -285,8 +285,10 @@ def _child(sources: "list[Source]", folders: Folders, mouth: int) -> None:
             how = "ok"
         except reading.AskError:
             how, body = "ask", b""
-        except (reading.RefusedError, CannotError) as error:
-            body = (str(error) or "no explanation").encode("utf-8", "surrogateescape")
+        except (reading.RefusedError, OSError) as error:
+            body = reading.complaint(f"{source.name}.py", error).encode("utf-8", "surrogateescape")
+        except CannotError as error:
+            body = str(error).encode("utf-8", "surrogateescape")
         except BaseException as error:  # an exit, an interrupt: it fails, the others go on
             body = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")
         body = body[: TEXT + 1]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.probes.probing import PROBES, ROOT, SYSTEM, series
+from tests.probes.probing import PROBES, ROOT, SHIPPED, SYSTEM, series
 from tests.probes.test_run import NOW, lives, sections
 
 LIGHT = re.findall(
@@ -72,7 +72,7 @@ def test_what_is_read_says_the_same_as_what_is_started(tmp_path):
     folder = tmp_path / "repository"
     shutil.copytree(PROBES, folder / "probes")
     for path in (folder / "probes").iterdir():
-        if path.is_file() and path.stem not in LIGHT and path.name not in RUNNER:
+        if path.name in SHIPPED and path.stem not in LIGHT:
             path.unlink()
     (folder / "data").mkdir()
     env = {"PATH": SYSTEM, "VIGIE_ROOT": str(ROOT)}
@@ -99,9 +99,10 @@ def still(text: str) -> str:
     ("script", "reason"),
     [
         ("posix._exit(3)", "ended with status 3 and no explanation"),
-        ("raise reading.RefusedError('no \"disk\"')", "no 'disk'"),
+        ("raise reading.RefusedError('no \"disk\"')", "load.py: no 'disk'"),
+        ("posix.stat('/nowhere')", "load.py: [Errno 2] No such file or directory: '/nowhere'"),
         ("return never_set", "NameError: name 'never_set' is not defined"),
-        ("raise reading.RefusedError('')", "no explanation"),
+        ("raise reading.RefusedError('')", "load.py: no explanation"),
         ("posix.kill(posix.getpid(), 9)", "ended with status 137 and no explanation"),
         ("sys.exit(2)", "SystemExit: 2"),
         ("sys.setrecursionlimit(50)\nreturn text(root, state, alone)", "RecursionError"),
@@ -111,7 +112,10 @@ def still(text: str) -> str:
         ("return None", "AttributeError"),
         ("return 'a' * 3_000_000", "its text is longer than 1 MB"),
         ("return 'a 1\\n# VIGIE probe=cpu status=ok seconds=0\\n'", "a line of its text begins with # VIGIE"),
-        ("raise reading.RefusedError('a\\n# VIGIE probe=cpu status=ok\\x1b[31m')", "a# VIGIE probe=cpu status=ok[31m"),
+        (
+            "raise reading.RefusedError('a# VIGIE probe=cpu status=ok\\x1b[31m')",
+            "load.py: a# VIGIE probe=cpu status=ok[31m",
+        ),
     ],
 )
 def test_a_probe_that_ends_the_process_fails_alone(shipped, script, reason):
@@ -122,6 +126,19 @@ def test_a_probe_that_ends_the_process_fails_alone(shipped, script, reason):
     assert reason in found["load"][0]
     assert found["load"][1] == ""
     assert (found["cpu"][0], found["memory"][0]) == ("ok", "ok")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["raise reading.RefusedError('no \"disk\" é')", "raise reading.RefusedError('')", "posix.stat('/nowhere')",
+     "raise reading.RefusedError('one\\n# VIGIE two')", "return 'a 1\\0'", "return ''"],
+)  # fmt: skip
+def test_the_reason_is_the_same_whether_it_is_read_or_started(shipped, script):
+    shipped.probe("load", script)
+    read = shipped.run()["load"]
+    shipped.probe("load", f"if not alone: raise reading.AskError\n{script}")
+    assert shipped.run()["load"] == read
+    assert "VIGIE" not in read[0]
 
 
 def test_what_one_prints_by_itself_is_no_part_of_its_text_nor_of_ours(shipped):
