@@ -459,7 +459,7 @@ def figures(found: Found) -> Iterator[Figure]:
         "peak memory of the minute's Python", step["peak"] / 1024, "MiB", 16, None, "resident between cycles: 0"
     )
     yield Figure("modules it imports", step["modules"], "", 130, None, f"{step['ours']} are ours", True)
-    yield Figure("SQL statements for a batch of texts", step["statements"], "", 1300, None, "", True)
+    yield Figure("SQL statements for a batch of texts", step["statements"], "", 1500, None, "", True)
     hours = {"hourly upkeep": 24, "baseline, asked": 24, "outbox, nothing to send": 1}
     for name, value in found.steps.items():
         yield Figure(f"step: {name}", value, "CPU-s", None, None, f"{value * hours.get(name, 1):.1f} CPU-s a day")
