@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator
 from alerts import silent
 from alerts.judge import Limit
 from alerts.minute import Minutes
+from alerts.still import STEP
 from alerts.telling import JUDGED
 from archive import incidents
 from archive.load import Loaded
 
 NAME = "calm"
 VERSION = "calm 1"
-STEP = 900  # seconds of texts that may wait: cycles of one and the same multiple of it
 _SLOWEST = 900  # seconds between cycles at most
 
 
@@ -39,7 +39,7 @@ def text(minutes: Minutes, cycle: Loaded, due: Callable[[int], object], now: int
         return ""
     until = now + STEP
     if due(until):  # what is due stays due: only then is it asked since when
-        until = next(now + ahead for ahead in range(60, STEP + 60, 60) if due(now + ahead))
+        until = next((now + ahead for ahead in range(60, STEP, 60) if due(now + ahead)), until)
     lines = [f"calm\t1\t{cycle.at}\t{cycle.boot}\t{until}"]
     for metric in minutes.rules.metrics_watched():
         if minutes.rules.metrics[metric].probe == "vigie":

@@ -158,4 +158,10 @@ def main() -> int:
 def start() -> None:
     """The cycle; does not return."""
     gc.disable()  # what is imported stays: looking for garbage in it is a tenth of this step's time
-    posix._exit(main())
+    try:
+        status = main()
+    except Exception as error:  # a mistake of ours must not end in silence: it is told like any other
+        words = f"{type(error).__name__}: {error}".replace("\n", " ")
+        runner.say(words)
+        status = failed(1, f"alerts/run_cycle.py: {words}")
+    posix._exit(status)
