@@ -103,10 +103,13 @@ def web_is_wanted(data: str) -> bool:
 
 
 def hand_over(*arguments: str) -> int:
-    """run_all.sh goes on in this process, with the lock. Returns only when it cannot be started."""
-    posix.set_inheritable(running.LOCK, True)
+    """run_all.sh goes on in this process, with the lock. Returns, with a status, only when it cannot."""
     path = f"{ROOT}/run_all.sh"
-    posix.execv(path, [path, *arguments])
+    try:
+        posix.set_inheritable(running.LOCK, True)
+        posix.execv(path, [path, *arguments])
+    except OSError as error:
+        runner.say(f"{path}: {error.strerror}")
     return 126
 
 
