@@ -44,7 +44,7 @@ class Machine(NamedTuple):
 
     def leave(self, now: int) -> None:
         """A cycle's text in the spool, and the mark that texts may wait, as run_all.sh leaves them while all is calm."""
-        line = f"export VIGIE_PROBES={os.path.dirname(self.root)}/probes; . {self.root}/probes/run.sh; : >|{self.data}/run/calm"
+        line = f"umask 007; VIGIE_PROBES={os.path.dirname(self.root)}/probes {self.root}/probes/run.py; : >|{self.data}/run/calm"
         done = self.run(CRON, "bash", "-c", line, now=now)
         assert (done.returncode, done.stderr) == (0, "")
 
