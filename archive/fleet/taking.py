@@ -4,7 +4,8 @@
 2. Each text, oldest first: whole, not from the future nor past keeping, within the machine's budget. One that is none of
    that is refused alone, counted and said on /hosts. A text that is here already changes nothing.
 3. The rows that came with them, all or none, so that a machine that contradicts itself loses its rows, not its samples.
-4. What the list of machines shows: when it was heard, its clock, its worst incident, the last hour of three figures.
+4. Which transitions it leaves to the centre to tell (archive/fleet/handing.py).
+5. What the list of machines shows: when it was heard, its clock, its worst incident, the last hour of three figures.
 
 Acknowledged means committed. Machines never wait for each other: each has its own lock (archive/postgresql.py).
 """
@@ -13,7 +14,7 @@ import sqlite3
 from typing import NamedTuple
 
 from archive import database, engine, partitions, purge, rollup, spool, text
-from archive.fleet import members, rows
+from archive.fleet import handing, members, policy, rows, wishes
 from archive.fleet.members import Member
 from archive.fleet.parcel import Parcel, ParcelError
 from archive.loading import Known, Loaded, Loading
@@ -35,6 +36,8 @@ class Answer(NamedTuple):
     rows: str  # '' when the rows were kept, else why not
     unknown: list[str]  # references of publications that the centre does not know yet
     wait: int  # seconds until it may send the rest; 0 when all is settled
+    told: list[int]  # the machine's numbers of the transitions that the centre tells
+    policy: str  # the tag of what the centre sets for it: asked for by the machine when it follows another
 
 
 class Taking(Loading):
@@ -125,9 +128,11 @@ class _Visit:
                 break
             self.text(place, raw)
             taken += 1
-        said, unknown = self.rows(parcel.head.rows)
+        sets = wishes.of_member(self.db, self.member)
+        said, unknown, told = self.rows(parcel.head.rows, sets.mails)
         self.remember(parcel, len(parcel.texts) - taken)
-        return Answer(taken, self.refused, self.loaded, self.samples, said, unknown, wait)
+        tag = policy.tag(policy.text(sets))
+        return Answer(taken, self.refused, self.loaded, self.samples, said, unknown, wait, told, tag)
 
     def text(self, place: int, raw: bytes) -> None:
         self.budget -= raw.count(b"\n")
@@ -170,17 +175,18 @@ class _Visit:
                 line.append(round(max(found), 4) if found else None)
                 del line[: -members.POINTS]
 
-    def rows(self, found: rows.Rows) -> tuple[str, list[str]]:
+    def rows(self, found: rows.Rows, mails: str) -> tuple[str, list[str], list[int]]:
         if not found:
-            return "", []
+            return "", [], []
         self.db.execute("SAVEPOINT rows")
         try:
             unknown = rows.apply(self.db, self.member.host, found, self.now)
+            told = handing.take(self.db, self.member.host, found.get("tell", []), mails, self.now)
         except (sqlite3.IntegrityError, ParcelError) as error:
             self.db.execute("ROLLBACK TO rows")
-            return f"the rows were not kept: {error}"[:300], []
+            return f"the rows were not kept: {error}"[:300], [], []
         self.db.execute("RELEASE rows")
-        return "", unknown
+        return "", unknown, told
 
     def remember(self, parcel: Parcel, left: int) -> None:
         member, head = self.member, parcel.head
@@ -195,13 +201,14 @@ class _Visit:
             worst = max((2 if level == "critical" else 1 for level, _ in found), default=0)
         self.db.execute(
             "UPDATE member SET version=?, seen_at=?, fresh_at=?, cycle_at=?, every=?, boot=?, boot_before=?, skew=?,"
-            " waiting=?, refused=?, refusal=?, doubt=?, doubt_at=?, budget=?, budget_at=?, worst=?, opened=?"
-            " WHERE host=?",
+            " waiting=?, refused=?, refusal=?, doubt=?, doubt_at=?, budget=?, budget_at=?, worst=?, opened=?,"
+            " policy=? WHERE host=?",
             (
                 head.version, self.now, self.now if self.loaded else member.fresh_at, self.cycle_at, self.every,
                 *self.boots, self.skew, head.waiting + left, member.refused + len(self.refused),
                 self.refused[-1][1] if self.refused else member.refusal, self.doubt or member.doubt,
-                self.now if self.doubt else member.doubt_at, self.budget, self.now, worst, opened, member.host,
+                self.now if self.doubt else member.doubt_at, self.budget, self.now, worst, opened, head.policy,
+                member.host,
             ),
         )  # fmt: skip
         if self.last is not None:
