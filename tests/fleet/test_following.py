@@ -161,7 +161,7 @@ def test_what_is_saved_on_the_machine_wins_and_the_centre_learns_of_it(served, m
     with database.reader(served.data) as db:
         (said,) = [one for one in thresholds.effective(db, host) if one.metric == DISK]
         assert (said.warning, said.updated_by) == (0.3, "eve")
-        assert [one for one in thresholds.effective(db, 1) if one.metric == DISK][0].warning != 0.3
+        assert next(one for one in thresholds.effective(db, 1) if one.metric == DISK).warning != 0.3
     with database.writer(here.data) as db:
         thresholds.delete(db, DISK, "{}", "eve", NOW + 130)
     assert level(here) == 0.52  # the centre's stood below it all along
