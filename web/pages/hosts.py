@@ -7,13 +7,14 @@ from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
 from archive import incidents, read
-from archive.fleet import members
+from archive.fleet import groups, members
 from archive.fleet.members import Member
 from web import asking, fleet, sentences, store
 from web.words import _, _n, words
 
 bp = Blueprint("hosts", __name__)
 PAGE = 50
+OPEN = 30  # incidents of a group
 STATES = ("", *members.RANKS)
 STATE_WORDS = {"silent": N_("silent"), "critical": N_("in a critical state"), "warning": N_("with a warning"), "ok": N_("well"),
                "away": N_("not in service")}  # fmt: skip
@@ -68,6 +69,7 @@ def page() -> ResponseReturnValue:
         more=skip + PAGE if len(found) > PAGE else None,
         less=max(0, skip - PAGE) if skip else None,
         centre=read.host(db, 1).name,
+        open=_open(asked.tag) if asked.tag and not skip else [],
         now=now,
     )
 
@@ -78,6 +80,24 @@ def one(name: str) -> ResponseReturnValue:
     if members.named(store.db(), name) is None:
         abort(404)
     return redirect(request.path + "/", 302)
+
+
+class Open(NamedTuple):
+    """An incident of a group."""
+
+    machine: str
+    story: sentences.Story
+    since: str
+
+
+def _open(tag: str) -> list[Open]:
+    """What is open on the machines of a group, the worst first."""
+    metrics = {metric.name: metric for metric in read.metrics(store.db())}
+    found = []
+    for name, incident in groups.open_incidents(store.db(), tag, OPEN):
+        told = sentences.story(incident, metrics.get(incident.metric), words())
+        found.append(Open(name, told, sentences.span(incident, store.now(), words())))
+    return found
 
 
 def _worst(found: list[Member]) -> dict[int, str]:
