@@ -1,6 +1,6 @@
 """The centre's settings in words: for whom, which level, who mails, and how each stands on the machine itself. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from alerts.words import Words
@@ -54,6 +54,11 @@ def row(rule: Rule, metrics: Mapping[str, Metric], words: Words) -> Row:
     )  # fmt: skip
 
 
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """By title, all lines before the single ones."""
+    return sorted(rows, key=lambda one: (one.title.casefold(), one.metric, one.labels != "{}", one.labels))
+
+
 def on_machine(
     found: Mapping[Key, Applied],
     said: Mapping[Key, Threshold],
@@ -71,9 +76,9 @@ def on_machine(
         state, told = _stands(one.rule.threshold, said.get(key), member, tag, metrics, words)
         note = ""
         if one.disagree:
-            note = words.gettext("the stricter one: the tags %(names)s say otherwise", names=", ".join(one.disagree))
+            note = words.gettext("the stricter; not so for: %(names)s", names=", ".join(one.disagree))
         rows.append(row(one.rule, metrics, words)._replace(state=state, told=told, note=note))
-    return rows
+    return ordered(rows)
 
 
 def _stands(
@@ -102,14 +107,14 @@ def its_own(
         if key not in found:
             rule = Rule(Scope("host", ""), one, "", one.updated_at, one.updated_by)
             rows.append(row(rule, metrics, words))
-    return rows
+    return ordered(rows)
 
 
 def who_mails(found: Applied | None, words: Words) -> tuple[str, str]:
     """(who, where that is set), in words."""
     if found is None:
-        return mails_words(handing.MACHINE, words), words.gettext("as it is unless it is set")
-    where = of_scope(found.rule.scope, words)
+        return mails_words(handing.MACHINE, words), words.gettext("as long as nothing is set")
+    where = words.gettext("set for %(of)s", of=of_scope(found.rule.scope, words))
     if found.disagree:
         where = words.gettext(
             "both, because the tags %(names)s disagree", names=", ".join([found.rule.scope.name, *found.disagree])

@@ -21,6 +21,7 @@ from web.words import _, words
 
 bp = Blueprint("fleet", __name__)
 SHOWN = 30  # changes
+ELSEWHERE = 200  # tags and machines that have settings of their own
 LOOKED_AT = 300  # of all changes, for those
 
 
@@ -38,7 +39,9 @@ def page() -> str:
     db, scope = store.db(), _scope()
     rules = wishes.every(db)
     metrics = _metrics()
-    here = [standing.row(one, metrics, words()) for one in rules if one.scope == scope and one.threshold]
+    here = standing.ordered(
+        standing.row(one, metrics, words()) for one in rules if one.scope == scope and one.threshold
+    )
     machine = _machine(rules, scope, metrics) if scope.scope == "host" else None
     own = wishes.get(db, scope, *policy.MAILS)
     found = _applied(rules, scope)
@@ -53,7 +56,7 @@ def page() -> str:
         rows=machine.rows if machine else here,
         machine=machine,
         inherited=[] if machine else _inherited(rules, scope, metrics),
-        others=[(one, of_scope(one, words()), sum(rule.scope == one for rule in rules)) for one in others],
+        others=[(one, of_scope(one, words()), sum(rule.scope == one for rule in rules)) for one in others[:ELSEWHERE]],
         tags=standing.tags_of(members.tags(db), scope),
         mails=own.mails if own else "",
         choices=standing.choices(
@@ -63,7 +66,7 @@ def page() -> str:
         where=where,
         metrics=sorted(
             ((one.name, history.metric_title(one, words())) for one in metrics.values() if one.kind != "info"),
-            key=lambda pair: pair[1].casefold(),
+            key=lambda pair: (pair[0] not in editing.FIRST.values(), pair[1].casefold()),
         ),
         changes=_changes() if logins.is_administrator() else [],
         arguments=_arguments,
@@ -99,11 +102,11 @@ def _applied(rules: list[Rule], scope: Scope, *, own: bool = True) -> dict[Key, 
 
 def _inherited(rules: list[Rule], scope: Scope, metrics: dict[str, Metric]) -> list[Row]:
     """What holds for a tag's machines because it is set for all."""
-    return [
+    return standing.ordered(
         standing.row(one.rule, metrics, words())
         for one in _applied(rules, scope).values()
         if one.rule.threshold and one.rule.scope != scope
-    ]
+    )
 
 
 def _changes() -> list[history.Past]:

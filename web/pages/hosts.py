@@ -55,7 +55,7 @@ def page() -> ResponseReturnValue:
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
-    counts = members.counted(db, now)
+    counts = members.counted(db, now, asked.tag)
     return render_template(
         "hosts.html",
         rows=[
