@@ -135,6 +135,7 @@ def main() -> int:
         config, now = settings.load(), clock.now()
         with database.writer(config.data, 30.0) as db, database.transaction(db):
             watch(db, config, now)
+        with database.writer(config.data, 30.0) as db, database.transaction(db):
             mails = tellers.tell(db, recipients.in_force(db, config), config.url, now)
         if mails:
             sending.run(config, now, budget=SENDING)

@@ -10,6 +10,7 @@ The path that runs every minute imports this: the standard library only, and lit
 """
 
 import sqlite3
+import sys
 from collections.abc import Sequence
 
 from alerts import owed
@@ -54,6 +55,13 @@ def tell(db: sqlite3.Connection, recipients: Sequence[Recipient], url: str, now:
     for host, tells in ready.items():
         member = members.get(db, host)
         base = f"{url}/hosts/{member.name}" if member and url else url
-        mails += len(owed.owe(db, host, [one.transition for one in tells], recipients, base, now))
+        db.execute("SAVEPOINT told")
+        try:
+            mails += len(owed.owe(db, host, [one.transition for one in tells], recipients, base, now))
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # Rows of that machine which make no sense: the mails about the others are not held up by them.
+            db.execute("ROLLBACK TO told")
+            print(f"vigie: host {host}: cannot be mailed about: {type(error).__name__}: {error}"[:300], file=sys.stderr)
+        db.execute("RELEASE told")
         handing.done(db, tells, now)
     return mails

@@ -19,6 +19,7 @@ from archive.fleet.parcel import ParcelError
 from archive.incidents import Incident
 
 DAY = 86_400
+LEVELS = ("warning", "critical")
 KEPT = 30 * DAY  # seconds back that are looked at for changes
 SHIFT = 32
 MOST_TEXT = 200_000
@@ -217,7 +218,11 @@ def apply(db: sqlite3.Connection, host: int, rows: Rows, now: int) -> list[str]:
     (yet): their verdicts are to be sent again later. Raises sqlite3.IntegrityError for rows that contradict each other.
     """
     for row in rows.get("incident", []):
+        _labels(row[3])
         _incident(db, host, row)
+    for row in rows.get("transition", []):
+        if row[4] not in LEVELS:
+            raise ParcelError(f"rows: transition: {str(row[4])[:40]!r} is no level")
     db.executemany(
         "INSERT INTO transition VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET detail=excluded.detail",
         [(_number(host, row[0]), _number(host, row[1]), *row[2:]) for row in rows.get("transition", [])],
@@ -263,19 +268,23 @@ def _incident(db: sqlite3.Connection, host: int, row: list[object]) -> None:
     )
 
 
+def _labels(said: object) -> str:
+    """Labels in the stored form: what is mailed and shown about them counts on it. Raises ParcelError."""
+    try:
+        return thresholds.labels_text(str(said))
+    except thresholds.ThresholdError as error:
+        raise ParcelError(f"rows: {error}") from None
+
+
 def _judged(db: sqlite3.Connection, host: int, rows: list[list[object]]) -> None:
     """The machine's thresholds become these, under its own number. Raises ParcelError."""
     if len(rows) > MOST_THRESHOLDS:
         raise ParcelError(f"rows: threshold: {len(rows)}; at most {MOST_THRESHOLDS} are kept")
     db.execute("DELETE FROM threshold WHERE host=?", (host,))
     for row in rows:
-        try:
-            labels = thresholds.labels_text(str(row[1]))
-        except thresholds.ThresholdError as error:
-            raise ParcelError(f"rows: threshold: {error}") from None
         db.execute(
             f"INSERT INTO threshold ({_SET}, host) VALUES ({', '.join('?' * 16)}) ON CONFLICT DO NOTHING",
-            (row[0], labels, *row[2:], host),
+            (row[0], _labels(row[1]), *row[2:], host),
         )
 
 

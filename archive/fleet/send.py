@@ -61,7 +61,6 @@ class Settled(NamedTuple):
 
     texts: int  # from the first, settled
     wait: int  # seconds before the next; 0 for none
-    told: tuple[int, ...]  # transitions that the centre tells
     tag: str  # of the policy that the centre has for this machine; '' from one that sets nothing
 
 
@@ -120,12 +119,9 @@ def _send(config: Settings, joined: state.Joined, now: int, seconds: float) -> i
             head = parcel.Head(
                 host.uid, config.host_name, host.machine, clock.now(), version(), max(0, left), changed, tag
             )
-            done = _posted(config, post, parcel.Parcel(head, [one.raw for one in texts]), known)
+            done = _posted(config, post, parcel.Parcel(head, [one.raw for one in texts]), known, now)
             journal.acknowledged(config.data, texts[: done.texts])
             total += done.texts
-            if done.told:
-                with database.writer(config.data) as db, database.transaction(db):
-                    handing.settle(db, done.told, now)
             if done.tag and done.tag != tag:
                 fetch(config, post, tag, now)
             if done.wait:
@@ -176,8 +172,9 @@ def _say(config: Settings, problem: str) -> None:
         print(f"vigie: {problem}", file=sys.stderr)
 
 
-def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Known) -> Settled:
-    """What the centre refused for good is said in data/log/fleet.log."""
+def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Known, now: int) -> Settled:
+    """What the centre refused for good is said in data/log/fleet.log. What it tells is settled before its rows are known to be
+    there: killed in between, they are offered again."""
     answer = post(PATH, parcel.pack(what))
     if answer.status not in (200, 429):
         raise SendError(
@@ -186,6 +183,12 @@ def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Kno
     taken = answer.body.get("taken", 0)
     if not isinstance(taken, int) or not 0 <= taken <= len(what.texts):
         raise SendError("the centre's answer makes no sense")
+    told = answer.body.get("told", [])
+    offered = {row[0] for row in what.head.rows.get("tell", [])}
+    settled = [one for one in told if isinstance(one, int) and one in offered] if isinstance(told, list) else []
+    if settled:
+        with database.writer(config.data) as db, database.transaction(db):
+            handing.settle(db, settled, now)
     if answer.status == 200:
         said = str(answer.body.get("rows", ""))
         unknown = answer.body.get("unknown", [])
@@ -198,11 +201,9 @@ def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Kno
     refused = answer.body.get("refused", [])
     for one in refused if isinstance(refused, list) else ():
         print(f"vigie: the centre refused a cycle: {one}", file=sys.stderr)
-    told, tag = answer.body.get("told", []), answer.body.get("policy", "")
-    offered = {row[0] for row in what.head.rows.get("tell", [])}
-    settled = tuple(one for one in told if one in offered) if isinstance(told, list) else ()
+    tag = answer.body.get("policy", "")
     tag = tag[:64] if isinstance(tag, str) else ""
-    return Settled(taken, answer.retry_after if answer.status == 429 else 0, settled, tag)
+    return Settled(taken, answer.retry_after if answer.status == 429 else 0, tag)
 
 
 class Post:

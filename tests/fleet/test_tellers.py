@@ -233,8 +233,7 @@ def test_an_answer_that_was_lost_is_no_second_mail(fleet, monkeypatch):
     fleet.who("centre")
     fleet.cycle(minutes=2)
     with monkeypatch.context() as patch:
-        patch.setattr(handing, "settle", lambda *_: (_ for _ in ()).throw(send.SendError("cut")))
-        patch.setattr(send.state, "keep_rows", lambda *_: None)
+        patch.setattr(handing, "settle", lambda *_: (_ for _ in ()).throw(send.SendError("killed")))
         fleet.at += 60
         cycles.write(fleet.here.data, fleet.at, cycles.machine(fleet.at, disk=FULL))
         minute.run(fleet.mail, fleet.at)
@@ -345,6 +344,29 @@ def test_a_machine_in_a_storm_gives_its_centre_sixty_transitions_an_hour_and_mai
     assert len(first.json["told"]) == handing.MOST_AN_HOUR
     assert again.json["told"] == first.json["told"]
     assert len(pending(centre)) == handing.MOST_AN_HOUR
+
+
+@pytest.mark.parametrize("labels", ["[", "[]", '{"mount":1}', "[" * 100_000])
+def test_labels_that_are_none_are_refused_with_all_of_their_rows(centre, labels):
+    token = centre.add("one")
+    row = [*incident(1)[:3], labels, *incident(1)[4:]]
+    said = centre.post(token, parcel.Parcel(head("one", rows={"incident": [row]}), []))
+
+    assert "labels" in said.json["rows"]
+    assert cycles.dump(centre.data, "incident") == {"incident": []}
+
+
+def test_rows_that_cannot_be_told_hold_up_no_other_machines_mails(centre, capsys):
+    tokens = {name: centre.add(name) for name in ("one", "two")}
+    with database.writer(centre.data) as db, database.transaction(db):
+        wishes.set_mails(db, Scope(), "centre", "ada", NOW)
+    for name, token in tokens.items():
+        assert offer(centre, token, name, [[1, "centre"]]).json["told"] == [1]
+    with database.writer(centre.data) as db, database.transaction(db):
+        db.execute("UPDATE incident SET labels='[' WHERE host=?", (centre.member("one").host,))  # as if it had got in
+        assert tellers.tell(db, (), "", NOW + 200) == 1
+    assert pending(centre) == []
+    assert "cannot be mailed about" in capsys.readouterr().err
 
 
 def test_a_machine_alone_has_no_row_of_all_this(machine, post):
