@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 
 from archive import database
-from archive.fleet import members, parcel, policy, taking, wishes
+from archive.fleet import members, parcel, taking, wishes
 from archive.settings import Settings
 from web.headers import ALWAYS
 
@@ -97,7 +97,7 @@ class Intake:
             with database.writer(self.data, lock=1) as db:
                 member = members.by_token(db, found[1])
                 if member is not None and what == "policy":
-                    return _policy(policy.text(wishes.of_member(db, member)), environ.get("HTTP_IF_NONE_MATCH", ""))
+                    return _policy(wishes.said(db, member), environ.get("HTTP_IF_NONE_MATCH", ""))
         if member is None:
             return Said(401, {"error": "this token opens nothing: it was revoked, or is not whole"})
         body = _body(environ, LONGEST_JOIN if what == "join" else parcel.MOST_BYTES)
@@ -116,9 +116,10 @@ class Intake:
         return Said(429 if answer.wait else 200, told, answer.wait)
 
 
-def _policy(text: str, known: str) -> Said:
-    tag = policy.tag(text)
-    return Said(304, "", tag=tag) if known.strip() == f'"{tag}"' else Said(200, text, tag=tag)
+def _policy(found: wishes.Said, known: str) -> Said:
+    if known.strip() == f'"{found.tag}"':
+        return Said(304, "", tag=found.tag)
+    return Said(200, found.text, tag=found.tag)
 
 
 def _body(environ: Environ, most: int) -> bytes | Said:

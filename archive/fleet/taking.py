@@ -14,7 +14,7 @@ import sqlite3
 from typing import NamedTuple
 
 from archive import database, engine, partitions, purge, rollup, spool, text
-from archive.fleet import handing, members, policy, rows, wishes
+from archive.fleet import handing, members, rows, wishes
 from archive.fleet.members import Member
 from archive.fleet.parcel import Parcel, ParcelError
 from archive.loading import Known, Loaded, Loading
@@ -128,11 +128,10 @@ class _Visit:
                 break
             self.text(place, raw)
             taken += 1
-        sets = wishes.of_member(self.db, self.member)
+        sets = wishes.said(self.db, self.member)
         said, unknown, told = self.rows(parcel.head.rows, sets.mails)
         self.remember(parcel, len(parcel.texts) - taken)
-        tag = policy.tag(policy.text(sets))
-        return Answer(taken, self.refused, self.loaded, self.samples, said, unknown, wait, told, tag)
+        return Answer(taken, self.refused, self.loaded, self.samples, said, unknown, wait, told, sets.tag)
 
     def text(self, place: int, raw: bytes) -> None:
         self.budget -= raw.count(b"\n")

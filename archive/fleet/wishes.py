@@ -4,6 +4,8 @@ archive/fleet/policy.py's to say. Writing functions stand within the caller's tr
 
 import sqlite3
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from archive import changes, thresholds
 from archive.changes import Change
@@ -14,56 +16,71 @@ from archive.thresholds import Threshold, ThresholdError
 SUBJECT = "fleet "  # how these changes are called in the history: fleet SCOPE NAME METRIC
 
 
-def every(db: sqlite3.Connection) -> list[Rule]:
-    """All rules, by scope and name."""
-    return [
-        _rule(row)
-        for row in db.execute(
-            "SELECT scope, name, metric, labels, rule, updated_at, updated_by FROM policy ORDER BY scope, name, metric, labels"
-        )
-    ]
+_COLUMNS = "scope, name, metric, labels, rule, updated_at, updated_by"
+_Raw = tuple[str, str, str, str, str, int, str]  # a row of `policy`
 
 
-def concerning(db: sqlite3.Connection, name: str, tags: Sequence[str]) -> list[Rule]:
-    """Those that may hold for the machine of this name and these tags."""
-    marks = ", ".join("?" * len(tags))
-    rows = db.execute(
-        "SELECT scope, name, metric, labels, rule, updated_at, updated_by FROM policy"
-        f" WHERE scope = 'all' OR (scope = 'host' AND name = ?) OR (scope = 'tag' AND name IN ({marks}))",
-        (name, *tags),
-    )
-    return [_rule(row) for row in rows]
-
-
-def _rule(row: tuple[str, str, str, str, str, int, str]) -> Rule:
+def _rule(row: _Raw) -> Rule:
     scope, name, metric, _labels, rule, at, by = row
     if not metric:
         return Rule(Scope(scope, name), None, rule, at, by)
     return Rule(Scope(scope, name), thresholds.from_json(rule), "", at, by)
 
 
-def of_member(db: sqlite3.Connection, member: members.Member) -> policy.Policy:
-    """What holds for a machine, as it travels."""
-    found = policy.applied(concerning(db, member.name, member.tags.split()), member.name, member.tags.split())
-    named = [one.rule.threshold for one in found.values() if one.rule.threshold]
-    return policy.of_machine(
-        found, _kinds(db, sorted({name for one in named for name in (one.metric, one.second_metric)}))
+class Said(NamedTuple):
+    """What the centre says to one machine."""
+
+    mails: str  # who mails: machine, centre, both
+    text: str
+    tag: str
+
+
+def said(db: sqlite3.Connection, member: members.Member) -> Said:
+    """What holds for a machine, as it travels. Asked with every parcel: two look-ups, and what they say is put together once
+    for all machines of the same tags."""
+    tags = tuple(member.tags.split())
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM policy WHERE scope = 'all' OR (scope = 'host' AND name = ?)"
+        f" OR (scope = 'tag' AND name IN ({', '.join('?' * len(tags))})) ORDER BY scope, name, metric, labels",
+        (member.name, *tags),
     )
+    rows = tuple(tuple(row) for row in found)
+    name = member.name if any(row[0] == "host" for row in rows) else ""
+    return _said(rows, name, tags, _kinds(db, _metrics(rows)))
 
 
-def _kinds(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, str]:
+@lru_cache(maxsize=1000)
+def _metrics(rows: tuple[_Raw, ...]) -> tuple[str, ...]:
+    """The metrics that rules name."""
+    named = [rule.threshold for rule in map(_rule, rows) if rule.threshold]
+    return tuple(sorted({name for one in named for name in (one.metric, one.second_metric) if name}))
+
+
+@lru_cache(maxsize=1000)
+def _said(rows: tuple[_Raw, ...], name: str, tags: tuple[str, ...], kinds: tuple[tuple[str, str], ...]) -> Said:
+    found = policy.of_machine(policy.applied(map(_rule, rows), name, tags), dict(kinds))
+    written = policy.text(found)
+    return Said(found.mails, written, policy.tag(written))
+
+
+def _kinds(db: sqlite3.Connection, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     if not names:
-        return {}
-    marks = ", ".join("?" * len(names))
-    return dict(
-        db.execute(f"SELECT name, kind FROM metric WHERE kind <> 'info' AND name IN ({marks})", tuple(names)).fetchall()
+        return ()
+    rows = db.execute(
+        f"SELECT name, kind FROM metric WHERE kind <> 'info' AND name IN ({', '.join('?' * len(names))}) ORDER BY name",
+        tuple(names),
     )
+    return tuple((row[0], row[1]) for row in rows)
+
+
+def every(db: sqlite3.Connection) -> list[Rule]:
+    """All rules, by scope and name."""
+    return [_rule(row) for row in db.execute(f"SELECT {_COLUMNS} FROM policy ORDER BY scope, name, metric, labels")]
 
 
 def get(db: sqlite3.Connection, scope: Scope, metric: str, labels: str = "{}") -> Rule | None:
     row = db.execute(
-        "SELECT scope, name, metric, labels, rule, updated_at, updated_by FROM policy"
-        " WHERE scope=? AND name=? AND metric=? AND labels=?",
+        f"SELECT {_COLUMNS} FROM policy WHERE scope=? AND name=? AND metric=? AND labels=?",
         (*scope, metric, labels),
     ).fetchone()
     return _rule(row) if row else None

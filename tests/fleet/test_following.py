@@ -245,7 +245,7 @@ def test_what_makes_no_sense_is_said_once_and_nothing_is_lost(served, machine, m
     here = joined(served, machine)
     set_for(served, Scope(), SET)
     with monkeypatch.context() as patch:
-        patch.setattr(policy, "text", lambda _policy: '{"format": 9}')
+        patch.setattr(wishes, "said", lambda *_: wishes.Said("machine", '{"format": 9}', "odd"))
         for minute in range(3):
             here.cycle(NOW + 60 * (minute + 1))
             assert here.send(NOW + 60 * (minute + 1)) >= 1

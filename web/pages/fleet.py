@@ -82,7 +82,7 @@ def _machine(rules: list[Rule], scope: Scope, metrics: dict[str, Metric]) -> Mac
     said = {
         (one.metric, one.labels): one for one in thresholds.effective(db, member.host) if one.updated_by or one.host
     }
-    tag = policy.tag(policy.text(wishes.of_member(db, member)))
+    tag = wishes.said(db, member).tag
     return Machine(
         member,
         standing.on_machine(found, said, member, tag, metrics, words()),
@@ -148,8 +148,11 @@ def _metrics() -> dict[str, Metric]:
 
 @bp.route("/fleet/threshold", methods=["GET", "POST"])
 def one() -> ResponseReturnValue:
-    """One metric, for `?tag=`, `?host=` or all machines; all its lines, or those with the labels of `?line=`."""
-    scope, metric = _scope(), read.metric(store.db(), asking.text("metric", 200))
+    """One metric, for `?tag=`, `?host=` or all machines; all its lines, or those with the labels of `?line=`. Of none: the list."""
+    scope, name = _scope(), asking.text("metric", 200)
+    if not name and request.method == "GET":
+        return page()
+    metric = read.metric(store.db(), name)
     if metric is None or metric.kind == "info":
         abort(404)
     labels = _labels(asking.text("line", policy.LONGEST_LABELS))
