@@ -50,7 +50,7 @@ class Intake:
     """WSGI in front of the site's own."""
 
     def __init__(self, site: Callable[[Environ, Start], Iterable[bytes]], settings: Settings, now: Callable[[], int]):
-        self.site, self.data, self.now = site, settings.data, now
+        self.site, self.settings, self.data, self.now = site, settings, settings.data, now
         self.places = threading.BoundedSemaphore(AT_ONCE)
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -110,7 +110,7 @@ class Intake:
             with database.writer(self.data, lock=member.host) as db, database.transaction(db):
                 members.join(db, member, head.uid, head.name, head.machine, head.version, now)
             return Said(200, {"name": member.name})
-        answer = taking.take(self.data, member, unpacked, now)
+        answer = taking.take(self.data, member, unpacked, now, self.settings)
         told: dict[str, object] = answer._asdict()
         told["refused"] = [f"text {place}: {why}" for place, why in answer.refused[:20]]
         return Said(429 if answer.wait else 200, told, answer.wait)

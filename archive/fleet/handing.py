@@ -131,8 +131,6 @@ def take(db: sqlite3.Connection, host: int, offers: Sequence[Sequence[object]], 
     Taken over: what the machine leaves to the centre, where the centre is set to mail about it; and the end of what the
     centre has told, whoever mails now.
     """
-    if not offers:
-        return []
     told = []
     since = db.execute("SELECT count(*) FROM member_tell WHERE host=? AND taken_at > ?", (host, now - 3600)).fetchone()[
         0

@@ -13,11 +13,12 @@ Acknowledged means committed. Machines never wait for each other: each has its o
 import sqlite3
 from typing import NamedTuple
 
-from archive import database, engine, partitions, purge, rollup, spool, text
+from archive import database, engine, partitions, purge, recipients, rollup, spool, text
 from archive.fleet import handing, members, rows, wishes
 from archive.fleet.members import Member
 from archive.fleet.parcel import Parcel, ParcelError
 from archive.loading import Known, Loaded, Loading
+from archive.settings import Settings
 
 DAY = 86_400
 MOST_METRICS, MOST_SERIES = 1_000, 5_000  # of one machine
@@ -80,35 +81,35 @@ class Taking(Loading):
         return super().series_id(known, labels)
 
 
-def take(data: str, member: Member, parcel: Parcel, now: int) -> Answer:
-    """Raises members.MemberError (another machine's token), ParcelError (rows), database.DatabaseError, sqlite3.Error."""
+def take(data: str, member: Member, parcel: Parcel, now: int, config: Settings | None = None) -> Answer:
+    """`config`: the centre's, for whom it mails; without it no transition is taken over. Raises members.MemberError (another machine's token), ParcelError (rows), database.DatabaseError, sqlite3.Error."""
     rows.checked(parcel.head.rows)
     try:
-        return _take(data, member.host, parcel, now)
+        return _take(data, member.host, parcel, now, config)
     except sqlite3.IntegrityError:
         if not engine.url_of(data):
             raise
         # A day's partition was dropped, or never committed, since this process last looked.
         partitions.forget()
         _metrics.clear()
-        return _take(data, member.host, parcel, now)
+        return _take(data, member.host, parcel, now, config)
 
 
-def _take(data: str, host: int, parcel: Parcel, now: int) -> Answer:
+def _take(data: str, host: int, parcel: Parcel, now: int, config: Settings | None) -> Answer:
     with database.writer(data, lock=host) as db, database.transaction(db):
         member = members.get(db, host)
         if member is None or member.revoked_at is not None or member.retired_at is not None:
             raise members.MemberError("This machine's token was revoked.")
         head = parcel.head
         members.join(db, member, head.uid, head.name, head.machine, head.version, now)
-        return _Visit(db, member, now, head.now - now).whole(parcel)
+        return _Visit(db, member, now, head.now - now, config).whole(parcel)
 
 
 class _Visit:
     """One parcel on its way in, within the transaction."""
 
-    def __init__(self, db: sqlite3.Connection, member: Member, now: int, skew: int) -> None:
-        self.db, self.member, self.now, self.skew = db, member, now, skew
+    def __init__(self, db: sqlite3.Connection, member: Member, now: int, skew: int, config: Settings | None) -> None:
+        self.db, self.member, self.now, self.skew, self.config = db, member, now, skew, config
         self.budget = members.budget(member, now)
         self.oldest = now - purge.retention_days(db) * DAY
         self.last: Loaded | None = None
@@ -180,12 +181,18 @@ class _Visit:
         self.db.execute("SAVEPOINT rows")
         try:
             unknown = rows.apply(self.db, self.member.host, found, self.now)
-            told = handing.take(self.db, self.member.host, found.get("tell", []), mails, self.now)
+            told = self.told(found.get("tell", []), mails)
         except (sqlite3.IntegrityError, ParcelError) as error:
             self.db.execute("ROLLBACK TO rows")
             return f"the rows were not kept: {error}"[:300], [], []
         self.db.execute("RELEASE rows")
         return "", unknown, told
+
+    def told(self, offers: list[list[object]], mails: str) -> list[int]:
+        """What is offered is taken over by a centre that has somebody to tell it to; else the machine tells it."""
+        if not offers or self.config is None or not recipients.in_force(self.db, self.config):
+            return []
+        return handing.take(self.db, self.member.host, offers, mails, self.now)
 
     def remember(self, parcel: Parcel, left: int) -> None:
         member, head = self.member, parcel.head

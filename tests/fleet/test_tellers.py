@@ -14,7 +14,7 @@ from archive.thresholds import Threshold
 from tests import cycles
 from tests.alerts import smtp_server
 from tests.conftest import NOW
-from tests.fleet.fleet import head, settings_of
+from tests.fleet.fleet import Centre, head, settings_of
 from tests.fleet.test_taking import incident
 
 DISK = Threshold("disk_used_ratio", '{"mount":"/"}', True, 0.5, 0.6, None, 0, 60)
@@ -128,6 +128,16 @@ def test_the_centre_mails_instead_once_a_beginning_and_once_an_end_in_one_thread
         said = db.execute("SELECT state, reply FROM delivery ORDER BY notification").fetchall()
     assert said[0] == ("dropped", handing.TOLD)
     assert {state for state, _reply in said} == {"dropped"}
+
+
+def test_a_machine_that_mails_to_nobody_is_mailed_about_by_the_centre(fleet):
+    fleet.mail = fleet.mail._replace(mail_to=())
+    fleet.who("centre")
+    fleet.cycle(minutes=2)
+    fleet.cycle(FULL, minutes=4)
+    fleet.cycle(CALM, minutes=5)
+
+    assert (fleet.told[0], len(fleet.told[1])) == ([], 2)
 
 
 def test_both_mail_each_once(fleet):
@@ -313,6 +323,16 @@ def test_a_machine_that_is_not_set_to_be_mailed_about_makes_the_centre_mail_noth
     answer = offer(centre, token, "one", [[1, "centre"]])
 
     assert (answer.json["rows"], answer.json["told"], pending(centre)) == ("", [], [])
+
+
+def test_a_centre_with_nobody_to_tell_takes_nothing_over_and_the_machine_mails(centre):
+    alone = Centre(centre.data, mail_to="")
+    token = alone.add("one")
+    with database.writer(alone.data) as db, database.transaction(db):
+        wishes.set_mails(db, Scope(), "centre", "ada", NOW)
+
+    assert (offer(alone, token, "one", [[1, "centre"]]).json["told"], pending(alone)) == ([], [])
+    assert "so it takes none over" in alone.app.test_client().get("/fleet/thresholds?lang=en").text
 
 
 def test_a_machine_makes_no_mail_about_another_nor_about_what_is_not_there(centre):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from archive import changes, read, thresholds, undoing
+from archive import changes, read, recipients, thresholds, undoing
 from archive.fleet import members, policy, wishes
 from archive.fleet.members import Member
 from archive.fleet.policy import Applied, Key, Rule, Scope
@@ -62,6 +62,7 @@ def page() -> str:
         choices=standing.choices(
             words(), standing.who_mails(_applied(rules, scope, own=False).get(policy.MAILS), words())[0]
         ),
+        nobody=not recipients.in_force(db, store.settings()),
         who=who,
         where=where,
         metrics=sorted(
