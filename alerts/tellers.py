@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from alerts import owed
 from archive.fleet import handing
-from archive.fleet.handing import Tell
+from archive.fleet.handing import DAY, Tell
 from archive.recipients import Recipient
 
 PATIENCE = 90  # seconds: the next parcel holds the evidence, if there is any
@@ -51,6 +51,8 @@ def tell(db: sqlite3.Connection, recipients: Sequence[Recipient], url: str, now:
             ready.setdefault(one.host, []).append(one)
         else:
             waiting.add(one.host)
+    if now % DAY < 60:
+        handing.forget(db, now)
     mails = 0
     for host, tells in ready.items():
         member = members.get(db, host)

@@ -42,7 +42,7 @@ def told_here(db: sqlite3.Connection, transitions: Sequence[int]) -> set[int]:
     """Of these, the ends of what was told from here, or is being told: they are told from here, whoever mails now."""
     marks = ", ".join("?" * len(transitions))
     rows = db.execute(
-        f"SELECT DISTINCT e.id FROM transition e JOIN told o ON o.incident = e.incident"
+        "SELECT DISTINCT e.id FROM transition e JOIN told o ON o.incident = e.incident"
         " JOIN transition t ON t.id = o.transition JOIN delivery d ON d.notification = o.notification"
         " LEFT JOIN handed h ON h.notification = o.notification AND h.transition = o.transition"
         f" WHERE e.id IN ({marks}) AND e.kind IN (?, ?) AND t.kind NOT IN (?, ?) AND (d.state = 'accepted'"
@@ -96,12 +96,14 @@ def settle(db: sqlite3.Connection, transitions: Sequence[int], now: int) -> int:
 
 
 def offered(db: sqlite3.Connection, since: int) -> list[list[object]]:
-    """[transition, teller] of the mails owed since, for the centre. What has left from here, or is leaving, is told here."""
+    """[transition, its time, teller] of the mails owed since, for the centre. What has left from here, or is leaving, is told
+    here."""
     rows = db.execute(
-        "SELECT h.transition, min(CASE WHEN h.teller = 'centre' AND EXISTS (SELECT 1 FROM delivery d"
+        "SELECT h.transition, t.at, min(CASE WHEN h.teller = 'centre' AND EXISTS (SELECT 1 FROM delivery d"
         " WHERE d.notification = h.notification AND (d.state IN ('accepted', 'refused', 'held') OR d.tries > 0"
         " OR d.reply LIKE 'told in %')) THEN 'machine' ELSE h.teller END)"
-        " FROM handed h JOIN notification n ON n.id = h.notification WHERE n.at >= ? GROUP BY h.transition"
+        " FROM handed h JOIN notification n ON n.id = h.notification JOIN transition t ON t.id = h.transition"
+        " WHERE n.at >= ? GROUP BY h.transition, t.at"
         " ORDER BY h.transition",
         (since,),
     )
@@ -132,26 +134,26 @@ def take(db: sqlite3.Connection, host: int, offers: Sequence[Sequence[object]], 
     centre has told, whoever mails now.
     """
     told = []
-    since = db.execute("SELECT count(*) FROM member_tell WHERE host=? AND taken_at > ?", (host, now - 3600)).fetchone()[
-        0
-    ]
-    for number, who in offers:
+    (count,) = db.execute(
+        "SELECT count(*) FROM member_tell WHERE host=? AND taken_at > ?", (host, now - 3600)
+    ).fetchone()
+    for number, at, who in offers:
         ident = (host << SHIFT) + int(str(number))
+        row = db.execute(
+            "SELECT t.incident, t.kind, t.at FROM transition t JOIN incident i ON i.id = t.incident WHERE t.id=? AND i.host=?",
+            (ident, host),
+        ).fetchone()
+        if row is None or row[2] != at:  # a machine that was restored gives numbers a second time
+            continue
         if db.execute("SELECT 1 FROM member_tell WHERE host=? AND transition=?", (host, ident)).fetchone():
             told.append(int(str(number)))
             continue
-        row = db.execute(
-            "SELECT t.incident, t.kind FROM transition t JOIN incident i ON i.id = t.incident WHERE t.id=? AND i.host=?",
-            (ident, host),
-        ).fetchone()
-        if row is None or since >= MOST_AN_HOUR:
-            continue
         ends = row[1] in ENDINGS
-        wanted = MACHINE not in (who, mails)
-        if not wanted and not (ends and _begun(db, host, row[0])):
+        wanted = MACHINE not in (who, mails) or (ends and _begun(db, host, row[0]))
+        if not wanted or count >= MOST_AN_HOUR:
             continue
         db.execute("INSERT INTO member_tell VALUES (?, ?, ?, ?, ?, NULL)", (host, ident, row[0], int(not ends), now))
-        since += 1
+        count += 1
         told.append(int(str(number)))
     return told
 
@@ -186,4 +188,8 @@ def done(db: sqlite3.Connection, tells: Iterable[Tell], now: int) -> None:
         "UPDATE member_tell SET told_at=? WHERE host=? AND transition=?",
         [(now, one.host, one.transition) for one in tells],
     )
+
+
+def forget(db: sqlite3.Connection, now: int) -> None:
+    """What was told long ago; an incident that lasts longer ends untold."""
     db.execute("DELETE FROM member_tell WHERE told_at < ?", (now - KEPT,))

@@ -47,8 +47,8 @@ KINDS = {
     # metric, labels, above, warning, critical, clear; for, clear seconds; second condition: metric, above, level, for; enabled,
     # since, by whom: all that differ from what was shipped
     "threshold": Kind("ssiFFF" + "ii" + "siFs" + "iis", 2),
-    # a transition, and who tells it: machine, centre, both
-    "tell": Kind("is", 1),
+    # a transition, its time, and who tells it: machine, centre, both
+    "tell": Kind("iis", 1),
     "package": Kind("ssssss", 3),
     "verdict": Kind("sssssssiIsI", 1),
 }

@@ -320,7 +320,7 @@ def pending(centre):
 def test_a_machine_that_is_not_set_to_be_mailed_about_makes_the_centre_mail_nothing(centre):
     token = centre.add("one")
 
-    answer = offer(centre, token, "one", [[1, "centre"]])
+    answer = offer(centre, token, "one", [[1, NOW, "centre"]])
 
     assert (answer.json["rows"], answer.json["told"], pending(centre)) == ("", [], [])
 
@@ -331,7 +331,7 @@ def test_a_centre_with_nobody_to_tell_takes_nothing_over_and_the_machine_mails(c
     with database.writer(alone.data) as db, database.transaction(db):
         wishes.set_mails(db, Scope(), "centre", "ada", NOW)
 
-    assert (offer(alone, token, "one", [[1, "centre"]]).json["told"], pending(alone)) == ([], [])
+    assert (offer(alone, token, "one", [[1, NOW, "centre"]]).json["told"], pending(alone)) == ([], [])
     assert "so it takes none over" in alone.app.test_client().get("/fleet/thresholds?lang=en").text
 
 
@@ -343,11 +343,24 @@ def test_a_machine_makes_no_mail_about_another_nor_about_what_is_not_there(centr
     host = centre.member("one").host
 
     for number in (7, (host << 32) + 1, 2**33 + 1, 0):
-        assert offer(centre, tokens["two"], "two", [[number, "centre"]]).json["told"] == []
+        assert offer(centre, tokens["two"], "two", [[number, NOW, "centre"]]).json["told"] == []
     assert pending(centre) == []
 
 
-@pytest.mark.parametrize("row", [[1], ["1", "centre"], [1, 2], [-1, "centre"], [1, None], [1.5, "centre"]])
+def test_a_number_that_a_restored_machine_gives_a_second_time_is_left_to_the_machine(centre):
+    token = centre.add("one")
+    with database.writer(centre.data) as db, database.transaction(db):
+        wishes.set_mails(db, Scope(), "centre", "ada", NOW)
+
+    assert offer(centre, token, "one", [[1, NOW, "centre"]]).json["told"] == [1]
+    assert offer(centre, token, "one", [[1, NOW + 600, "centre"]]).json["told"] == []
+    assert offer(centre, token, "one", [[1, NOW, "centre"]]).json["told"] == [1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[1], [1, "centre"], ["1", NOW, "centre"], [1, NOW, 2], [-1, NOW, "centre"], [1, NOW, None], [1.5, NOW, "centre"]],
+)
 def test_a_row_that_is_none_is_refused(centre, row):
     assert offer(centre, centre.add("one"), "one", [row]).status_code == 400
 
@@ -358,8 +371,8 @@ def test_a_machine_in_a_storm_gives_its_centre_sixty_transitions_an_hour_and_mai
         wishes.set_mails(db, Scope(), "centre", "ada", NOW)
     count = handing.MOST_AN_HOUR + 20
 
-    first = offer(centre, token, "one", [[n, "centre"] for n in range(1, count + 1)], count)
-    again = offer(centre, token, "one", [[n, "centre"] for n in range(1, count + 1)], count)
+    first = offer(centre, token, "one", [[n, NOW, "centre"] for n in range(1, count + 1)], count)
+    again = offer(centre, token, "one", [[n, NOW, "centre"] for n in range(1, count + 1)], count)
 
     assert len(first.json["told"]) == handing.MOST_AN_HOUR
     assert again.json["told"] == first.json["told"]
@@ -381,7 +394,7 @@ def test_rows_that_cannot_be_told_hold_up_no_other_machines_mails(centre, capsys
     with database.writer(centre.data) as db, database.transaction(db):
         wishes.set_mails(db, Scope(), "centre", "ada", NOW)
     for name, token in tokens.items():
-        assert offer(centre, token, name, [[1, "centre"]]).json["told"] == [1]
+        assert offer(centre, token, name, [[1, NOW, "centre"]]).json["told"] == [1]
     with database.writer(centre.data) as db, database.transaction(db):
         db.execute("UPDATE incident SET labels='[' WHERE host=?", (centre.member("one").host,))  # as if it had got in
         assert tellers.tell(db, (), "", NOW + 200) == 1
@@ -407,7 +420,7 @@ def test_a_machine_that_was_retired_is_told_of_under_the_sites_own_address(centr
     token = centre.add("one")
     with database.writer(centre.data) as db, database.transaction(db):
         wishes.set_mails(db, Scope("host", "one"), "centre", "ada", NOW)
-    offer(centre, token, "one", [[1, "centre"]])
+    offer(centre, token, "one", [[1, NOW, "centre"]])
     with database.writer(centre.data) as db, database.transaction(db):
         members.retire(db, "one", NOW)
         assert tellers.tell(db, (), "https://vigie.example.org", NOW + 200) == 1
