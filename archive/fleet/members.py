@@ -318,11 +318,9 @@ def concerned(db: sqlite3.Connection, reference: str) -> int:
     return int(row[0])
 
 
-def counted(db: sqlite3.Connection, now: int, tag: str = "") -> dict[str, int]:
-    """How many machines, all or those with a tag, are in each state of RANKS."""
-    which = "(:tag = '' OR tags LIKE :tagged ESCAPE '\\')"
-    asked = {"now": now, "tag": tag, "tagged": f"% {_escaped(tag)} %"}
-    rows = db.execute(f"SELECT {_RANK}, count(*) FROM member WHERE {which} GROUP BY 1", asked).fetchall()
+def counted(db: sqlite3.Connection, now: int) -> dict[str, int]:
+    """How many machines are in each state of RANKS."""
+    rows = db.execute(f"SELECT {_RANK}, count(*) FROM member GROUP BY 1", {"now": now}).fetchall()
     found = dict(rows)
     return {state: int(found.get(rank, 0)) for state, rank in RANKS.items()}
 

@@ -1,5 +1,6 @@
 """The machines of a fleet, the worst first: how each is, since when, three figures of the last hour, what is odd."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -55,7 +56,7 @@ def page() -> ResponseReturnValue:
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
-    counts = members.counted(db, now, asked.tag)
+    counts = _counted(asked.tag) if asked.tag else members.counted(db, now)
     return render_template(
         "hosts.html",
         rows=[
@@ -80,6 +81,13 @@ def one(name: str) -> ResponseReturnValue:
     if members.named(store.db(), name) is None:
         abort(404)
     return redirect(request.path + "/", 302)
+
+
+def _counted(tag: str) -> dict[str, int]:
+    """How many machines of a group are in each state."""
+    words_of = [fleet.condition(one, store.now()) for one in groups.tagged(store.db(), tag)]
+    found = Counter(word if word in members.RANKS else "away" for word in words_of)
+    return {state: found[state] for state in members.RANKS}
 
 
 class Open(NamedTuple):
