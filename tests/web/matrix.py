@@ -67,7 +67,8 @@ STRANGERS = (
 NEW, AWAY, FLEET = "new", "away", "fleet"  # nobody has set a password yet; the database cannot be read; a centre
 # Of a centre: all its machines, and the pages of one of them.
 MACHINES = ("/hosts", "/hosts?state=away", "/hosts/two/", "/hosts/two/incidents", "/hosts/two/graphs/", "/hosts/two/users",
-            "/hosts/two/security")  # fmt: skip
+            "/hosts/two/security", "/hosts/two/mails", "/hosts?tag=web", "/fleet/thresholds", "/fleet/thresholds?host=two",
+            "/fleet/threshold?metric=disk_used_ratio&tag=web")  # fmt: skip
 
 
 class View(NamedTuple):
