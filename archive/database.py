@@ -331,17 +331,6 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
     return db
 
 
-def tables(db: sqlite3.Connection) -> list[str]:
-    """The names of the tables that hold rows, by name; the days of `sample` (archive/partitions.py) are one."""
-    sql = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%' ORDER BY name"
-    if not isinstance(db, sqlite3.Connection):
-        sql = (
-            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-            " AND relnamespace = current_schema()::regnamespace ORDER BY relname"
-        )
-    return [row[0] for row in db.execute(sql)]
-
-
 def quick_check(db: sqlite3.Connection) -> str:
     """'ok', or what is wrong with the file's structure. Reads all of it."""
     if not isinstance(db, sqlite3.Connection):
@@ -359,8 +348,14 @@ def _worded(data: str, error: sqlite3.Error) -> DatabaseError:
     if url := engine.url_of(data):
         path = engine.shown(url)
     text = str(error)
+    if "newer Vigie" in text:
+        return Newer(f"{path}: {text}")
+    if "no database yet" in text:
+        return Missing(f"{path}: {text}")
     if "locked" in text or "busy" in text:
         return Busy(f"{path}: is locked by another program; the work waits for the next cycle")
     if "malformed" in text or "not a database" in text or "corrupt" in text:
+        if url:
+            return Damaged(f"{path}: the database is damaged ({text}); pg_restore a backup (docs/fleet.md, Back-ups)")
         return Damaged(f"{path}: the database is damaged ({text}); type: ./vigie restore")
     return DatabaseError(f"{path}: {text}")

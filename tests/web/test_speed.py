@@ -11,6 +11,7 @@ import pytest
 from alerts import chart
 from archive import database, incidents, load, pack, read, rolled, rollup, slices
 from tests import cycles
+from tests.engines import put_samples
 from tests.web import site
 from tests.web.site import NOW, Clock
 from web import cards, periods
@@ -180,10 +181,8 @@ def ten_years(tmp_path_factory: pytest.TempPathFactory) -> str:
         for day in range(first, first + 20 * DAY, DAY):
             found = [(day + n * 60, 5) for n in range(1440)]
             pack.put(db, (1, line, day, len(found), pack.encode(found)))
-        db.executemany(
-            "INSERT OR IGNORE INTO sample VALUES (1, ?, ?, 5)",
-            [(MIDNIGHT - 2 * DAY + n * 60, line) for n in range(2 * 1440 + (NOW - MIDNIGHT) // 60)],
-        )
+        times = [MIDNIGHT - 2 * DAY + n * 60 for n in range(2 * 1440 + (NOW - MIDNIGHT) // 60)]
+        put_samples(db, ((at, line, 5) for at in times))
     slices.repeat(path, lambda db, spent: rollup.roll(db, 1, NOW, 10_000))
     slices.pack_old(path, 1, MIDNIGHT - 2 * DAY, NOW)
     return path
