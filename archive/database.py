@@ -18,6 +18,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from archive import engine, rights
 from archive.lock import (
@@ -131,9 +132,7 @@ def stamp(data: str) -> tuple[int, ...]:
     """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
     before the rows were read is never older than them."""
     if engine.url_of(data):
-        from archive import postgresql
-
-        return postgresql.stamp(data)
+        return tuple(_asked(data, "stamp"))
     found: list[int] = []
     for suffix in ("", "-wal"):
         try:
@@ -182,6 +181,16 @@ def _elsewhere(data: str, what: str, *arguments: int) -> Iterator[sqlite3.Connec
     try:
         with getattr(postgresql, what)(data, *arguments) as db:
             yield db
+    except sqlite3.DatabaseError as error:
+        raise _worded(data, error) from error
+
+
+def _asked(data: str, what: str) -> Any:
+    """One question to PostgreSQL."""
+    from archive import postgresql
+
+    try:
+        return getattr(postgresql, what)(data)
     except sqlite3.DatabaseError as error:
         raise _worded(data, error) from error
 
@@ -286,9 +295,7 @@ def migrate(db: sqlite3.Connection) -> list[int]:
 def pending(data: str) -> bool:
     """Whether the database is older than the code. Opens read-only."""
     if engine.url_of(data):
-        from archive import postgresql
-
-        return postgresql.pending(data)
+        return bool(_asked(data, "pending"))
     with reader(data) as db:
         return bool(db.execute("PRAGMA user_version").fetchone()[0] < latest_version())
 

@@ -179,7 +179,10 @@ def connect(url: str) -> Raw:
             connect_timeout=CONNECT_SECONDS, application_name="vigie",
         )  # fmt: skip
     except psycopg.Error as error:
-        raise kind_of(error) from error
+        words = re.sub(r"\s+", " ", str(error)).strip()
+        raise sqlite3.OperationalError(
+            f"PostgreSQL cannot be reached ({words}); type: systemctl status postgresql"
+        ) from error
     adapters.fit(raw, psycopg)
     return raw
 

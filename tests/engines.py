@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,11 @@ def scratch() -> Iterator[sqlite3.Connection]:
             db.execute("ROLLBACK")
 
 
+# What is said of a database that is `away`: a page's, a terminal's.
+AWAY = "systemctl status postgresql" if ON_POSTGRESQL else "./vigie restore"
+AWAY_PLAIN = "cannot be reached" if ON_POSTGRESQL else "is gone"
+
+
 @contextmanager
 def away(data: str) -> Iterator[None]:
     """The database cannot be reached meanwhile: its file is elsewhere, its server lets nobody in."""
@@ -81,11 +87,26 @@ def away(data: str) -> Iterator[None]:
         server.sql(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
 
 
-def bytes_of(data: str) -> bytes:
-    """What the files of a database on PostgreSQL hold; nothing on SQLite, whose file is in the data folder."""
+@contextmanager
+def unreadable(data: str) -> Iterator[None]:
+    """The rows cannot be read: the file is overwritten, for good; or the server lets nobody in meanwhile."""
+    if ON_POSTGRESQL:
+        with away(data):
+            yield
+        return
+    with open(os.path.join(data, database.NAME), "r+b") as file:
+        file.write(b"no database" * 1000)
+    yield
+
+
+def bytes_of(data: str, beside: str = "") -> bytes:
+    """What the files of a database on PostgreSQL hold; on SQLite, what the file of this name in the data folder does."""
     url = engine.url_of(data)
     if not url:
-        return b""
+        if not beside:
+            return b""
+        with open(os.path.join(data, beside), "rb") as file:
+            return file.read()
     server = conftest.cluster()
     name = url.split("/")[3].split("?")[0]
     server.sql("CHECKPOINT")
@@ -121,7 +142,8 @@ def watched(db: Any) -> Iterator[Watch]:
     real = db._run
 
     def run(text: str, *more: Any) -> Any:
-        found.statements.append(text)
+        given = more[0] if more else None
+        found.statements.append(text if given is None else db.raw.cursor().mogrify(text, given))
         cursor = real(text, *more)
         if (cursor.statusmessage or "").startswith(("INSERT", "UPDATE", "DELETE")):
             found.rows += cursor.rowcount
@@ -132,3 +154,24 @@ def watched(db: Any) -> Iterator[Watch]:
         yield found
     finally:
         del db._run
+
+
+def plan(db: Any, statement: str) -> list[str]:
+    """How the engine would find the rows, a line a step; walking all of a table only where no key serves."""
+    if isinstance(db, sqlite3.Connection):
+        return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    db.script("SET LOCAL enable_seqscan = off")  # in a table of a few rows it is the quickest
+    return [row[0] for row in db._run(f"EXPLAIN {statement}", None).fetchall()]
+
+
+def dump(data: str, path: str) -> None:
+    """A database on PostgreSQL into a file, by its own tool."""
+    program = os.path.join(conftest.cluster().bin, "pg_dump")
+    subprocess.run([program, "-Fc", "-f", path, engine.url_of(data)], check=True, timeout=120)
+
+
+def restore(data: str, path: str) -> None:
+    """That file as a data folder's database, in this process's PostgreSQL."""
+    url = conftest.use_postgresql(data, "template0")
+    program = os.path.join(conftest.cluster().bin, "pg_restore")
+    subprocess.run([program, "-d", url, path], check=True, timeout=120)
