@@ -323,7 +323,6 @@ def size(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT pg_database_size(current_database())").fetchone()[0])
 
 
-def server(data: str) -> str:
+def server(db: sqlite3.Connection) -> str:
     """The version of the server that answers, as it says it."""
-    with reader(data) as db:
-        return str(db.execute("SELECT current_setting(?)", ("server_version",)).fetchone()[0])
+    return str(db.execute("SELECT current_setting(?)", ("server_version",)).fetchone()[0])

@@ -125,17 +125,15 @@ _databases: list[str] = []
 def _everything_on_postgresql() -> None:
     """With TESTS_ENGINE=postgresql, every data folder that is made anywhere gets a database there, settings that name
     none leave it there, and a child that is told of such a folder is told of its database, too."""
-    if ENGINE != "postgresql":
-        return
     create, use, start = database.create, engine.use, subprocess.Popen.__init__
 
     def created(data: str, *arguments: Any) -> None:
-        if not engine.url_of(data):
+        if ENGINE == "postgresql" and not engine.url_of(data):
             use_postgresql(data)
         create(data, *arguments)
 
     def used(data: str, url: str) -> None:
-        if url:
+        if url or ENGINE != "postgresql":
             use(data, url)
 
     def started(self: Any, args: Any, *more: Any, env: Any = None, **named: Any) -> None:

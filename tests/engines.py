@@ -175,3 +175,9 @@ def restore(data: str, path: str) -> None:
     url = conftest.use_postgresql(data, "template0")
     program = os.path.join(conftest.cluster().bin, "pg_restore")
     subprocess.run([program, "-d", url, path], check=True, timeout=120)
+
+
+def analyze(db: Any) -> None:
+    """What autovacuum does by itself where it runs: after many rows, PostgreSQL counts them anew. SQLite's plans need none."""
+    if not isinstance(db, sqlite3.Connection):
+        db.script("ANALYZE")

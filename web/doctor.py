@@ -80,7 +80,12 @@ def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     if url := engine.url_of(config.data):
         from archive import postgresql
 
-        told = postgresql.server(config.data)
+        try:
+            with database.reader(config.data) as db:
+                told = postgresql.server(db)
+        except database.DatabaseError as error:
+            yield Finding("mend", reasons.told(str(error), words), "systemctl status postgresql")
+            return
         yield Finding("ok", _("PostgreSQL %(version)s answers at %(where)s", version=told, where=engine.shown(url)), "")
         return
     version = tuple(int(part) for part in sqlite3.sqlite_version.split("."))

@@ -82,8 +82,8 @@ def take(data: str, member: Member, parcel: Parcel, now: int) -> Answer:
     rows.checked(parcel.head.rows)
     try:
         return _take(data, member.host, parcel, now)
-    except sqlite3.IntegrityError:
-        if not engine.url_of(data):
+    except database.DatabaseError as error:  # worded by the writer
+        if not engine.url_of(data) or not isinstance(error.__cause__, sqlite3.IntegrityError):
             raise
         # A day's partition was dropped, or never committed, since this process last looked.
         partitions.forget()

@@ -12,7 +12,7 @@ import pytest
 from alerts import chart
 from archive import database, incidents, load, pack, postgresql, read, rolled, rollup, slices
 from tests import cycles
-from tests.engines import plan, put_samples, watched
+from tests.engines import analyze, plan, put_samples, watched
 from tests.web import site
 from tests.web.site import NOW, Clock
 from web import cards, periods
@@ -198,6 +198,7 @@ def ten_years(tmp_path_factory: pytest.TempPathFactory) -> str:
             pack.put(db, (1, line, day, len(found), pack.encode(found)))
         times = [MIDNIGHT - 2 * DAY + n * 60 for n in range(2 * 1440 + (NOW - MIDNIGHT) // 60)]
         put_samples(db, ((at, line, 5) for at in times))
+        analyze(db)
     slices.repeat(path, lambda db, spent: rollup.roll(db, 1, NOW, 10_000))
     slices.pack_old(path, 1, MIDNIGHT - 2 * DAY, NOW)
     return path

@@ -26,7 +26,7 @@ from archive.certfr.verdict import Verdict, reason
 from archive.incidents import Incident
 from tests import cycles
 from tests.cycles import ROOT
-from tests.engines import put_samples
+from tests.engines import analyze, put_samples
 
 NOW = 1_795_428_780  # 2026-11-23 10:13 UTC
 DAY, HOUR = 86_400, 3600
@@ -298,6 +298,7 @@ def _months(data: str, chance: random.Random, live: int, coarse: int, fine: int)
         while more:
             with database.transaction(db):
                 more = rollup.roll(db, 1, end, 500)
+            analyze(db)
         with database.transaction(db):
             for day in range(START // DAY * DAY, (end - 2 * DAY) // DAY * DAY, DAY):
                 pack.pack_day(db, 1, day)
