@@ -82,12 +82,15 @@ class Taking(Loading):
 
 
 def take(data: str, member: Member, parcel: Parcel, now: int, config: Settings | None = None) -> Answer:
-    """`config`: the centre's, for whom it mails; without it no transition is taken over. Raises members.MemberError (another machine's token), ParcelError (rows), database.DatabaseError, sqlite3.Error."""
+    """`config`: the centre's, for whom it mails; without it no transition is taken over.
+
+    Raises members.MemberError (another machine's token), ParcelError (rows), database.DatabaseError, sqlite3.Error.
+    """
     rows.checked(parcel.head.rows)
     try:
         return _take(data, member.host, parcel, now, config)
-    except sqlite3.IntegrityError:
-        if not engine.url_of(data):
+    except database.DatabaseError as error:  # worded by the writer
+        if not engine.url_of(data) or not isinstance(error.__cause__, sqlite3.IntegrityError):
             raise
         # A day's partition was dropped, or never committed, since this process last looked.
         partitions.forget()

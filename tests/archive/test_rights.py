@@ -85,7 +85,8 @@ def test_w33_a_database_made_in_either_form_has_its_modes(tmp_path: Path) -> Non
 
 def test_a_lock_that_the_group_may_open_is_refused_where_one_user_is_alone(tmp_path: Path) -> None:
     data = make_data(str(tmp_path / "data"))
-    os.chmod(f"{data}/lock", 0o660)
+    with database.locked(data):
+        os.chmod(f"{data}/lock", 0o660)
     with pytest.raises(database.DatabaseError, match="others may open it"), database.locked(data):
         pass
     os.chmod(data, 0o2770)
