@@ -40,6 +40,7 @@ _WORDS = (
     (re.compile(r"\bgroup_concat\((\w+)\)"), r"string_agg(CAST(\1 AS text), ',')"),
     (re.compile(r"\bIN \(\)"), "IN (NULL)"),  # of nothing: no row
     (re.compile(r"\bLIMIT\s+-1\b", re.IGNORECASE), "LIMIT ALL"),
+    (re.compile(r"\bLIMIT\s+(\?\d*|:\w+)"), r"LIMIT nullif(greatest(\1, -1), -1)"),  # less than nothing: all
     (re.compile(r"\bCAST\(total\((\w+)\) AS INTEGER\)"), r"vigie_whole(total(\1))"),
     (re.compile(r"\bAS INTEGER\)", re.IGNORECASE), "AS BIGINT)"),
     (re.compile(r'(?<![\w."$])user(?![\w(])'), '"user"'),  # without the quotes: who is logged in to the database

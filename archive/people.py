@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from archive import catalog
+from archive.catalog import with_column
 from archive.pseudonyms import LABEL, TELLING, Names
 
 DAY = 86_400
@@ -103,12 +105,6 @@ def rewrite(db: sqlite3.Connection, names: Names, only: frozenset[str] | None = 
     return Touched(lines, facts, incidents, events, others + sum(counts.values()))
 
 
-def with_column(db: sqlite3.Connection, column: str) -> list[str]:
-    """Tables that have a column of this name."""
-    tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")]
-    return [table for table in tables if column in {row[1] for row in db.execute(f'PRAGMA table_info("{table}")')}]
-
-
 def _named(db: sqlite3.Connection, table: str) -> Iterator[tuple[str, str, str]]:
     """(table, labels, name) of every set of labels that names a person."""
     rows = db.execute(f'SELECT DISTINCT labels FROM "{table}" WHERE labels LIKE \'%"{LABEL}"%\'').fetchall()
@@ -147,9 +143,7 @@ def _labels(db: sqlite3.Connection, table: str, changing: dict[str, str | None])
         elif said is None:
             count += db.execute(f'DELETE FROM "{table}" WHERE labels=?', (labels,)).rowcount
         else:
-            count += db.execute(
-                f'UPDATE OR REPLACE "{table}" SET labels=? WHERE labels=?', (relabelled(labels, said), labels)
-            ).rowcount
+            count += catalog.rekey(db, table, "labels", relabelled(labels, said), labels, stays=False)
     return count
 
 
@@ -162,16 +156,18 @@ def _line(db: sqlite3.Connection, labels: str, said: str | None) -> int:
             "SELECT id FROM series WHERE host=? AND metric=? AND labels=?", (host, metric, wanted)
         ).fetchone()
         if said is not None and other is None:
-            db.execute("UPDATE series SET labels=? WHERE id=?", (wanted, ident))
+            db.execute("UPDATE series SET labels=? WHERE host=? AND id=?", (wanted, host, ident))
             continue
         for table in with_column(db, "series"):
             if table == "incident":
-                db.execute("UPDATE incident SET series=? WHERE series=?", (other[0] if other else None, ident))
+                db.execute(
+                    "UPDATE incident SET series=? WHERE host=? AND series=?", (other[0] if other else None, host, ident)
+                )
                 continue
             if other:
-                db.execute(f'UPDATE OR IGNORE "{table}" SET series=? WHERE series=?', (other[0], ident))
-            db.execute(f'DELETE FROM "{table}" WHERE series=?', (ident,))
-        db.execute("DELETE FROM series WHERE id=?", (ident,))
+                catalog.rekey(db, table, "series", other[0], ident, stays=True, host=host)
+            db.execute(f'DELETE FROM "{table}" WHERE host=? AND series=?', (host, ident))
+        db.execute("DELETE FROM series WHERE host=? AND id=?", (host, ident))
     return len(found)
 
 
@@ -197,8 +193,13 @@ def _events(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
         if said is None:
             count += db.execute("DELETE FROM event WHERE kind IN ('login', 'account') AND subject=?", (name,)).rowcount
         else:
+            db.execute(
+                "DELETE FROM event WHERE kind IN ('login', 'account') AND subject=? AND EXISTS (SELECT 1 FROM event mine"
+                " WHERE mine.host=event.host AND mine.at=event.at AND mine.kind=event.kind AND mine.subject=?)",
+                (said, name),
+            )
             count += db.execute(
-                "UPDATE OR REPLACE event SET subject=?, detail=CASE kind WHEN 'login' THEN '' ELSE detail END"
+                "UPDATE event SET subject=?, detail=CASE kind WHEN 'login' THEN '' ELSE detail END"
                 " WHERE kind IN ('login', 'account') AND subject=?",
                 (said, name),
             ).rowcount

@@ -44,6 +44,7 @@ PAGES = (
     "tokens",
     "login",
     "hosts",
+    "fleet",
     "everywhere",
 )
 

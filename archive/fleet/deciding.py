@@ -234,7 +234,10 @@ class Judge:
         inventory = Inventory(system.os_release, packages, system.running)
         try:
             return Decider(inventory, tracker=self.tracker(system), table=self.table).decide(one.publication)
-        except (ValueError, RecursionError):  # versions that no package manager gives: this group's own fault, nobody else's
+        except (
+            ValueError,
+            RecursionError,
+        ):  # versions that no package manager gives: this group's own fault, nobody else's
             return Verdict(TO_CHECK, found[0].name if found else "", found[0].version if found else "", UNREAD)
 
     def tracker(self, system: System) -> Tracker | None:

@@ -29,7 +29,7 @@ class MemberError(Exception):
 
 
 class Member(NamedTuple):
-    """A row of `member` (archive/migrations/0020_fleet.sql)."""
+    """A row of `member` (archive/migrations/0020_fleet.sql, 0021_policy.sql)."""
 
     host: int
     name: str
@@ -58,6 +58,7 @@ class Member(NamedTuple):
     worst: int
     opened: int
     silent_at: int | None
+    policy: str  # the tag of the policy that it says it follows; '' for none yet
 
     def __repr__(self) -> str:
         return f"Member(host={self.host}, name={self.name!r}, ...)"
@@ -94,7 +95,7 @@ def add(db: sqlite3.Connection, name: str, by: str, now: int, tags: str = "") ->
     db.execute("INSERT INTO host VALUES (?, ?, ?, '', ?)", (host, f"not joined yet: {name}", name, now))
     db.execute(
         f"INSERT INTO member ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, ?, '', NULL, NULL, NULL, 60, '', '',"
-        " 0, 0, 0, '', '', NULL, ?, ?, 0, 0, NULL)",
+        " 0, 0, 0, '', '', NULL, ?, ?, 0, 0, NULL, '')",
         (host, name, hashed(token), now, by, spaced(tags), BUDGET, now),
     )
     return token

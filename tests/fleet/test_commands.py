@@ -5,8 +5,11 @@ import os
 
 import pytest
 
-from archive import engine
-from archive.fleet import journal, state
+from archive import database, engine
+from archive.fleet import journal, state, wishes
+from archive.fleet.policy import Scope
+from archive.thresholds import Threshold
+from tests import cycles
 from tests.conftest import NOW
 from tests.fleet import test_deciding
 from web.commands import certfr, fleet
@@ -100,6 +103,25 @@ def test_revoked_it_is_listed_as_such_and_can_be_added_again_under_its_name(serv
     assert "Not joined yet" in command(served.data, "list")[1]
     command(served.data, "retire", "one")
     assert "Retired" in command(served.data, "list")[1]
+
+
+def test_status_says_what_comes_from_the_centre_and_leaving_says_that_it_stays(served, machine, command):
+    cycles.archive(served.data, NOW, cycles.machine(NOW))
+    line = command(served.data, "add", "one", VIGIE_URL=served.url)[1].split()[2:]
+    with database.writer(served.data) as db, database.transaction(db):
+        wishes.save(db, Scope(), Threshold("disk_used_ratio", "{}", True, 0.5, 0.6, None, 300), "ada", NOW)
+        wishes.set_mails(db, Scope(), "centre", "ada", NOW)
+    here = machine()
+    here.cycle(NOW)
+    command(here.data, *line)
+    command(here.data, "send")
+
+    said = command(here.data, "status")[1]
+    assert "1 threshold comes from there." in said
+    assert "Mails about this machine's incidents: the centre." in said
+    assert "stays; to take it out: ./vigie fleet leave --thresholds" in command(here.data, "leave")[1]
+    assert "1 threshold that the centre had set is gone." in command(here.data, "leave", "--thresholds")[1]
+    assert "centre had set" not in command(here.data, "leave")[1]
 
 
 def test_decide_says_what_it_did_and_names_what_it_does_not_know(centre, command):

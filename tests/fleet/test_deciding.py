@@ -347,7 +347,21 @@ def test_a_machine_tells_what_it_is_and_up_to_when_it_has_decided(tmp_path, mach
         assert systems.row(db, 1) == [*DEBIAN, NOW - 5]
 
 
-HOSTILE = ("", "garbage!!", "~", "1:", ":", "9" * 5000, "1." * 4000, "é", "\u202e1", "-", "0:-1", "1:1:1", "6.1.119-1\n2")
+HOSTILE = (
+    "",
+    "garbage!!",
+    "~",
+    "1:",
+    ":",
+    "9" * 5000,
+    "1." * 4000,
+    "é",
+    "\u202e1",
+    "-",
+    "0:-1",
+    "1:1:1",
+    "6.1.119-1\n2",
+)
 
 
 @pytest.mark.parametrize("version", HOSTILE)

@@ -69,7 +69,9 @@ NEW, AWAY, FLEET = "new", "away", "fleet"  # nobody has set a password yet; the 
 CONCERNING = "CERTFR-2026-AVI-0003"
 # Of a centre: all its machines, and the pages of one of them.
 MACHINES = ("/hosts", "/hosts?state=away", "/hosts/two/", "/hosts/two/incidents", "/hosts/two/graphs/", "/hosts/two/users",
-            "/hosts/two/security", "/hosts/users", "/hosts/security", "/users/user0", f"/security/{CONCERNING}")  # fmt: skip
+            "/hosts/two/security", "/hosts/two/mails", "/hosts?tag=web", "/fleet/thresholds", "/fleet/thresholds?host=two",
+            "/fleet/threshold?metric=disk_used_ratio&tag=web",
+            "/hosts/users", "/hosts/security", "/users/user0", f"/security/{CONCERNING}")  # fmt: skip
 DOCKER: list[list[object]] = [["docker-ce", "5:27.0.1-1", "amd64", "docker-ce", "5:27.0.1-1", "third party"]]
 
 

@@ -4,7 +4,7 @@ import argparse
 
 from alerts.words import N_, Words
 from archive import clock, database, read, settings
-from archive.fleet import journal, members, parcel, send, state
+from archive.fleet import following, journal, members, parcel, send, state
 from archive.fleet.members import Member
 from archive.settings import Settings
 from web import fleet
@@ -65,7 +65,10 @@ def _parser(words: Words) -> argparse.ArgumentParser:
     join.add_argument("token", metavar="TOKEN")
     join.add_argument("--all", action="store_true", help=_("and everything that the journal still holds"))
     doing.add_parser("status", help=_("where this machine sends, what waits, what went wrong"))
-    doing.add_parser("leave", help=_("send no more; nothing is removed here or there"))
+    leave = doing.add_parser("leave", help=_("send no more; nothing is removed here or there"))
+    leave.add_argument(
+        "--thresholds", action="store_true", help=_("and take out the thresholds that the centre set; else they stay")
+    )
     doing.add_parser("send", help=_("send what waits, now"))
     return parser
 
@@ -192,6 +195,19 @@ def _status(config: Settings, _asked: argparse.Namespace, words: Words) -> int:
     if fate.sent_at is not None:
         _terminal.say(_("Last acknowledged: %(ago)s.", ago=words.ago(fate.sent_at, now)))
     _terminal.say(_("Waiting: %(count)s cycles.", count=journal.count(config.data, joined.since)))
+    with database.reader(config.data) as db:
+        followed, count = following.followed(db), len(following.centre_sets(db))
+    if followed.tag:
+        _terminal.say(
+            words.ngettext("%(num)s threshold comes from there.", "%(num)s thresholds come from there.", count)
+        )
+        _terminal.say(_("Mails about this machine's incidents: %(who)s.", who=fleet.mails_words(followed.mails, words)))
+    if followed.away:
+        _terminal.say(
+            _("The centre has not acknowledged anything for a quarter of an hour: this machine mails itself.")
+        )
+    if wrong := state.read(config.data, state.POLICY):
+        _terminal.say(_terminal.shown(wrong))
     if fate.problem:
         _terminal.say(
             _(
@@ -202,11 +218,28 @@ def _status(config: Settings, _asked: argparse.Namespace, words: Words) -> int:
     return 1 if fate.problem else 0
 
 
-def _leave(config: Settings, _asked: argparse.Namespace, words: Words) -> int:
+def _leave(config: Settings, asked: argparse.Namespace, words: Words) -> int:
     if state.leave(config.data):
         _terminal.say(words.gettext("This machine sends nowhere any more. At the centre: ./vigie fleet retire NAME"))
     else:
         _terminal.say(words.gettext("This machine sends nowhere. At the centre: ./vigie fleet add NAME"))
+    with database.writer(config.data) as db, database.transaction(db):
+        count = following.leave(db, clock.now(), forget=asked.thresholds)
+    if count and asked.thresholds:
+        _terminal.say(
+            words.ngettext(
+                "%(num)s threshold that the centre had set is gone.", "%(num)s thresholds that the centre had set are gone.",
+                count,
+            )
+        )  # fmt: skip
+    elif count:
+        _terminal.say(
+            words.ngettext(
+                "%(num)s threshold that the centre had set stays; to take it out: ./vigie fleet leave --thresholds",
+                "%(num)s thresholds that the centre had set stay; to take them out: ./vigie fleet leave --thresholds",
+                count,
+            )
+        )
     return 0
 
 

@@ -1,5 +1,6 @@
 """The machines of a fleet, the worst first: how each is, since when, three figures of the last hour, what is odd."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -7,13 +8,14 @@ from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
 from archive import incidents, read
-from archive.fleet import members
+from archive.fleet import groups, members
 from archive.fleet.members import Member
 from web import asking, fleet, sentences, store
 from web.words import _, _n, words
 
 bp = Blueprint("hosts", __name__)
 PAGE = 50
+OPEN = 30  # incidents of a group
 STATES = ("", *members.RANKS)
 STATE_WORDS = {"silent": N_("silent"), "critical": N_("in a critical state"), "warning": N_("with a warning"), "ok": N_("well"),
                "away": N_("not in service")}  # fmt: skip
@@ -55,6 +57,8 @@ def page() -> ResponseReturnValue:
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
     counts, tags = members.tally(db, now)
+    if asked.tag:
+        counts = _counted(asked.tag)
     return render_template(
         "hosts.html",
         rows=[
@@ -68,6 +72,7 @@ def page() -> ResponseReturnValue:
         more=skip + PAGE if len(found) > PAGE else None,
         less=max(0, skip - PAGE) if skip else None,
         centre=read.host(db, 1).name,
+        open=_open(asked.tag) if asked.tag and not skip else [],
         now=now,
     )
 
@@ -78,6 +83,31 @@ def one(name: str) -> ResponseReturnValue:
     if members.named(store.db(), name) is None:
         abort(404)
     return redirect(request.path + "/", 302)
+
+
+def _counted(tag: str) -> dict[str, int]:
+    """How many machines of a group are in each state."""
+    words_of = [fleet.condition(one, store.now()) for one in groups.tagged(store.db(), tag)]
+    found = Counter(word if word in members.RANKS else "away" for word in words_of)
+    return {state: found[state] for state in members.RANKS}
+
+
+class Open(NamedTuple):
+    """An incident of a group."""
+
+    machine: str
+    story: sentences.Story
+    since: str
+
+
+def _open(tag: str) -> list[Open]:
+    """What is open on the machines of a group, the worst first."""
+    metrics = {metric.name: metric for metric in read.metrics(store.db())}
+    found = []
+    for name, incident in groups.open_incidents(store.db(), tag, OPEN):
+        told = sentences.story(incident, metrics.get(incident.metric), words())
+        found.append(Open(name, told, sentences.span(incident, store.now(), words())))
+    return found
 
 
 def _worst(found: list[Member]) -> dict[int, str]:
