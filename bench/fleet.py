@@ -275,9 +275,15 @@ def main() -> int:
     )
     parser.add_argument("--inventories", type=int, default=10_000, help="there: machines with their packages")
     parser.add_argument("--people", type=int, default=1_000, help="there: machines with 20 users each")
+    parser.add_argument(
+        "--lists", action="store_true", help="there: the lists of machines and users alone, without packages"
+    )
     asked = parser.parse_args()
     centre = Centre(asked.workers)
     try:
+        if asked.lists:
+            print(json.dumps(fleet_pages.lists(centre, asked, pages), indent=1))
+            return 0
         if asked.advisories:
             print(json.dumps(fleet_pages.run(centre, asked, pages), indent=1))
             return 0

@@ -74,14 +74,14 @@ TOLD = (
 class Inventories:
     """Machines that hold nearly the same packages, as a fleet's do. Rows go in by COPY: what is measured comes after."""
 
-    def __init__(self, centre: Any, count: int, people: int) -> None:
+    def __init__(self, centre: Any, count: int, people: int, *, packages: bool = True) -> None:
         self.centre = centre
         self.chance = random.Random(8)
         self.now = int(time.time())
-        self.base = common()
+        self.base = common() if packages else []
         began = time.monotonic()
         self.hosts = self._members(count)
-        self.rows = self._packages()
+        self.rows = self._packages() if packages else 0
         self._people(people)
         centre.pg.sql("ANALYZE", "vigie")
         self.seconds = time.monotonic() - began
@@ -237,6 +237,22 @@ def compared(centre: Any, machines: Inventories, references: list[str]) -> dict[
     return {"verdicts_compared": checked, "different": wrong}
 
 
+LISTS = (
+    "/hosts",
+    "/hosts?state=warning",
+    "/hosts?tag=web",
+    "/hosts?text=m0042",
+    "/hosts/users",
+    "/hosts/users?sort=machines",
+)
+
+
+def lists(centre: Any, asked: Any, pages: Any) -> dict[str, object]:
+    """The pages that look through all machines, or all users of them."""
+    Inventories(centre, asked.inventories, asked.people, packages=False)
+    return {"load": round(os.getloadavg()[0], 1), "pages": [pages(centre, path) for path in LISTS]}
+
+
 def run(centre: Any, asked: Any, pages: Any) -> dict[str, object]:
     machines = Inventories(centre, asked.inventories, asked.people)
     now = int(time.time())
@@ -250,9 +266,6 @@ def run(centre: Any, asked: Any, pages: Any) -> dict[str, object]:
     found["sample"] = compared(centre, machines, references)
     with database.reader(centre.data) as db:
         person = fleet_people.totals(db, now, "machines", "", 1, 0)
-    paths = [
-        "/hosts", "/hosts?state=warning", "/hosts?tag=web", "/hosts?text=m0042", "/hosts/users", "/hosts/users?sort=machines",
-        "/hosts/security", f"/security/{references[0]}", *[f"/users/{one.name}" for one in person],
-    ]  # fmt: skip
+    paths = [*LISTS, "/hosts/security", f"/security/{references[0]}", *[f"/users/{one.name}" for one in person]]
     found["pages"] = [pages(centre, path) for path in paths]
     return found
