@@ -37,8 +37,8 @@ KNOWN = (
     N_("still running since %(when)s"),
     N_("timed out after %(seconds)s s"),
     N_("ended with status %(status)s and no explanation"),
-    N_("could not be read (status %(status)s)"),
     N_("it printed nothing"),
+    N_("its text is longer than 1 MB"),
     N_("its text holds a NUL byte"),
     N_("a line of its text begins with # VIGIE"),
     # The database cannot be read.
@@ -51,6 +51,8 @@ KNOWN = (
     N_("%(path)s: was written by a newer Vigie (schema %(version)s); upgrade this one: git pull"),
     N_("%(path)s: is locked by another program; the work waits for the next cycle"),
     N_("%(path)s: the database is damaged (%(said)s); type: ./vigie restore"),
+    N_("%(path)s: the database is damaged (%(said)s); pg_restore a backup (docs/fleet.md, Back-ups)"),
+    N_("%(path)s: PostgreSQL cannot be reached (%(said)s); type: systemctl status postgresql"),
     N_("%(path)s: was written while it was read; ask again"),
     N_("%(path)s: its schema is older (%(version)s) than this Vigie; type: ./run_all.sh"),
     N_("%(path)s: another step of Vigie is writing; this one leaves its work for the next cycle"),

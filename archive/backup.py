@@ -13,7 +13,7 @@ import sqlite3
 import time
 from typing import NamedTuple
 
-from archive import database, rights
+from archive import database, engine, rights
 
 KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY = 7, 4, 12
 LOCK = "backup.lock"  # one backup at a time; the writer's lock is not needed, a reader's snapshot is whole
@@ -51,6 +51,7 @@ def make(data: str, folder: str, now: int) -> Backup:
     4. fsync, SHA-256 beside it, rename, fsync the folder;
     5. only then may an older one go.
     """
+    only_here(data)
     try:
         os.makedirs(folder, mode=rights.of_folder(folder), exist_ok=True)
     except OSError as error:
@@ -66,6 +67,15 @@ def make(data: str, folder: str, now: int) -> Backup:
             raise BackupError(f"{folder}: the backup failed: {error}; the older ones stay") from error
         rotate(folder)
     return Backup(final, now, os.path.getsize(final), "")
+
+
+def only_here(data: str) -> None:
+    """Copies are made of a file, by SQLite's means. Raises BackupError that says what to do where the rows are on PostgreSQL."""
+    if url := engine.url_of(data):
+        raise BackupError(
+            f"{engine.shown(url)}: the rows are on PostgreSQL, whose own tools copy them and bring them back:"
+            " pg_dump and pg_restore, or pg_basebackup with its WAL (docs/fleet.md, Back-ups)"
+        )
 
 
 def name(now: int) -> str:
@@ -216,6 +226,7 @@ def restore(data: str, path: str, now: int) -> str:
     4. the copy is renamed into place. Texts archived since then come back from the journal by `./vigie rebuild`; those
     still in the spool are loaded by the next cycle.
     """
+    only_here(data)
     verify(path)
     target = os.path.join(data, database.NAME)
     aside = f"{target}.restore"

@@ -18,6 +18,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from archive import engine, rights
 from archive.lock import (
@@ -131,9 +132,7 @@ def stamp(data: str) -> tuple[int, ...]:
     """When the database was last written, and how much: any commit changes it. What is kept under a stamp that was taken
     before the rows were read is never older than them."""
     if engine.url_of(data):
-        from archive import postgresql
-
-        return postgresql.stamp(data)
+        return tuple(_asked(data, "stamp"))
     found: list[int] = []
     for suffix in ("", "-wal"):
         try:
@@ -182,6 +181,16 @@ def _elsewhere(data: str, what: str, *arguments: int) -> Iterator[sqlite3.Connec
     try:
         with getattr(postgresql, what)(data, *arguments) as db:
             yield db
+    except sqlite3.DatabaseError as error:
+        raise _worded(data, error) from error
+
+
+def _asked(data: str, what: str) -> Any:
+    """One question to PostgreSQL."""
+    from archive import postgresql
+
+    try:
+        return getattr(postgresql, what)(data)
     except sqlite3.DatabaseError as error:
         raise _worded(data, error) from error
 
@@ -286,9 +295,7 @@ def migrate(db: sqlite3.Connection) -> list[int]:
 def pending(data: str) -> bool:
     """Whether the database is older than the code. Opens read-only."""
     if engine.url_of(data):
-        from archive import postgresql
-
-        return postgresql.pending(data)
+        return bool(_asked(data, "pending"))
     with reader(data) as db:
         return bool(db.execute("PRAGMA user_version").fetchone()[0] < latest_version())
 
@@ -331,17 +338,6 @@ def _open(data: str, mode: str) -> sqlite3.Connection:
     return db
 
 
-def tables(db: sqlite3.Connection) -> list[str]:
-    """The names of the tables that hold rows, by name; the days of `sample` (archive/partitions.py) are one."""
-    sql = "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%' ORDER BY name"
-    if not isinstance(db, sqlite3.Connection):
-        sql = (
-            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-            " AND relnamespace = current_schema()::regnamespace ORDER BY relname"
-        )
-    return [row[0] for row in db.execute(sql)]
-
-
 def quick_check(db: sqlite3.Connection) -> str:
     """'ok', or what is wrong with the file's structure. Reads all of it."""
     if not isinstance(db, sqlite3.Connection):
@@ -359,8 +355,14 @@ def _worded(data: str, error: sqlite3.Error) -> DatabaseError:
     if url := engine.url_of(data):
         path = engine.shown(url)
     text = str(error)
+    if "newer Vigie" in text:
+        return Newer(f"{path}: {text}")
+    if "no database yet" in text:
+        return Missing(f"{path}: {text}")
     if "locked" in text or "busy" in text:
         return Busy(f"{path}: is locked by another program; the work waits for the next cycle")
     if "malformed" in text or "not a database" in text or "corrupt" in text:
+        if url:
+            return Damaged(f"{path}: the database is damaged ({text}); pg_restore a backup (docs/fleet.md, Back-ups)")
         return Damaged(f"{path}: the database is damaged ({text}); type: ./vigie restore")
     return DatabaseError(f"{path}: {text}")

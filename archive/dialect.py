@@ -37,8 +37,10 @@ _WORDS = (
     (re.compile(r"\bifnull\("), "coalesce("),
     (re.compile(r"\s+INDEXED BY \w+"), ""),  # advice to SQLite's planner
     (re.compile(r"\bCROSS JOIN (\w+ \w+) ON\b"), r"JOIN \1 ON"),  # likewise
+    (re.compile(r"\bgroup_concat\((\w+)\)"), r"string_agg(CAST(\1 AS text), ',')"),
     (re.compile(r"\bIN \(\)"), "IN (NULL)"),  # of nothing: no row
     (re.compile(r"\bLIMIT\s+-1\b", re.IGNORECASE), "LIMIT ALL"),
+    (re.compile(r"\bLIMIT\s+(\?\d*|:\w+)"), r"LIMIT nullif(greatest(\1, -1), -1)"),  # less than nothing: all
     (re.compile(r"\bCAST\(total\((\w+)\) AS INTEGER\)"), r"vigie_whole(total(\1))"),
     (re.compile(r"\bAS INTEGER\)", re.IGNORECASE), "AS BIGINT)"),
     (re.compile(r'(?<![\w."$])user(?![\w(])'), '"user"'),  # without the quotes: who is logged in to the database
@@ -109,6 +111,7 @@ _FILLED = {
     "probe": 70,
     "member": 50,
     "member_figures": 50,
+    "member_user": 60,
 }  # rows written every minute, in place: room for that in each page
 
 

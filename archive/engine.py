@@ -22,6 +22,11 @@ def url_of(data: str) -> str:
     return _urls.get(data, "")
 
 
+def folder_of(url: str) -> str:
+    """The data folder whose rows are at this URL. Raises KeyError where none is."""
+    return {kept: data for data, kept in _urls.items()}[url]
+
+
 def checked(url: str) -> str:
     """A URL for VIGIE_DATABASE_URL; beyond this machine it is TLS with a verified certificate. Raises ValueError."""
     if not url:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytz
 
-from archive import database, load, pack, pseudonyms, purge, rollup, text, units
+from archive import database, load, pack, partitions, pseudonyms, purge, rollup, text, units
 
 PARIS = pytz.timezone("Europe/Paris")
 DAY = 86_400
@@ -147,6 +147,7 @@ class _Writer:
                 continue
             series = self._series(metric, load.labels_json(labels), at)
             done = 0
+            partitions.have(self.db, at)
             if at not in self._packed_times(series, at - at % DAY):
                 done = self.db.execute(
                     "INSERT INTO sample VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (self.host, at, series, stored)

@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from archive import catalog
+from archive.catalog import with_column
 from archive.pseudonyms import LABEL, TELLING, Names
 
 DAY = 86_400
@@ -98,14 +100,9 @@ def rewrite(db: sqlite3.Connection, names: Names, only: frozenset[str] | None = 
     counts = {table: _labels(db, table, changing) for table in with_column(db, "labels")}
     events = _events(db, changing)
     others = _evidence(db, changing) + _mails(db, changing) + _counters(db, changing) + _history(db, changing)
+    others += _of_machines(db, changing)
     lines, facts, incidents = (counts.pop(table, 0) for table in ("series", "fact", "incident"))
     return Touched(lines, facts, incidents, events, others + sum(counts.values()))
-
-
-def with_column(db: sqlite3.Connection, column: str) -> list[str]:
-    """Tables that have a column of this name."""
-    tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")]
-    return [table for table in tables if column in {row[1] for row in db.execute(f'PRAGMA table_info("{table}")')}]
 
 
 def _named(db: sqlite3.Connection, table: str) -> Iterator[tuple[str, str, str]]:
@@ -146,9 +143,7 @@ def _labels(db: sqlite3.Connection, table: str, changing: dict[str, str | None])
         elif said is None:
             count += db.execute(f'DELETE FROM "{table}" WHERE labels=?', (labels,)).rowcount
         else:
-            count += db.execute(
-                f'UPDATE OR REPLACE "{table}" SET labels=? WHERE labels=?', (relabelled(labels, said), labels)
-            ).rowcount
+            count += catalog.rekey(db, table, "labels", relabelled(labels, said), labels, stays=False)
     return count
 
 
@@ -161,16 +156,18 @@ def _line(db: sqlite3.Connection, labels: str, said: str | None) -> int:
             "SELECT id FROM series WHERE host=? AND metric=? AND labels=?", (host, metric, wanted)
         ).fetchone()
         if said is not None and other is None:
-            db.execute("UPDATE series SET labels=? WHERE id=?", (wanted, ident))
+            db.execute("UPDATE series SET labels=? WHERE host=? AND id=?", (wanted, host, ident))
             continue
         for table in with_column(db, "series"):
             if table == "incident":
-                db.execute("UPDATE incident SET series=? WHERE series=?", (other[0] if other else None, ident))
+                db.execute(
+                    "UPDATE incident SET series=? WHERE host=? AND series=?", (other[0] if other else None, host, ident)
+                )
                 continue
             if other:
-                db.execute(f'UPDATE OR IGNORE "{table}" SET series=? WHERE series=?', (other[0], ident))
-            db.execute(f'DELETE FROM "{table}" WHERE series=?', (ident,))
-        db.execute("DELETE FROM series WHERE id=?", (ident,))
+                catalog.rekey(db, table, "series", other[0], ident, stays=True, host=host)
+            db.execute(f'DELETE FROM "{table}" WHERE host=? AND series=?', (host, ident))
+        db.execute("DELETE FROM series WHERE host=? AND id=?", (host, ident))
     return len(found)
 
 
@@ -196,8 +193,13 @@ def _events(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
         if said is None:
             count += db.execute("DELETE FROM event WHERE kind IN ('login', 'account') AND subject=?", (name,)).rowcount
         else:
+            db.execute(
+                "DELETE FROM event WHERE kind IN ('login', 'account') AND subject=? AND EXISTS (SELECT 1 FROM event mine"
+                " WHERE mine.host=event.host AND mine.at=event.at AND mine.kind=event.kind AND mine.subject=?)",
+                (said, name),
+            )
             count += db.execute(
-                "UPDATE OR REPLACE event SET subject=?, detail=CASE kind WHEN 'login' THEN '' ELSE detail END"
+                "UPDATE event SET subject=?, detail=CASE kind WHEN 'login' THEN '' ELSE detail END"
                 " WHERE kind IN ('login', 'account') AND subject=?",
                 (said, name),
             ).rowcount
@@ -232,6 +234,13 @@ def _history(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
                 db.execute(f'UPDATE "{table}" SET before=?, after=? WHERE id=?', (*new, ident))
                 count += 1
     return count
+
+
+def _of_machines(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
+    """At a centre: what machines last said of them. A machine that keeps the name says it again within minutes."""
+    if "heard_at" not in {row[1] for row in db.execute('PRAGMA table_info("member_user")')}:
+        return 0  # a backup from before
+    return sum(db.execute("DELETE FROM member_user WHERE name=?", (name,)).rowcount for name in sorted(changing))
 
 
 def _inner(text: str, changing: dict[str, str | None]) -> str:

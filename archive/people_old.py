@@ -2,7 +2,8 @@
 
 import sqlite3
 
-from archive.people import DAY, name_of, with_column
+from archive import catalog
+from archive.people import DAY, name_of
 from archive.pseudonyms import LABEL
 
 STRETCH = 16 * DAY  # the longest that one packed row of a line spans
@@ -14,9 +15,9 @@ def oldest(db: sqlite3.Connection) -> int | None:
     found: list[int] = []
     lines = _lines(db)
     for table, column, span in _tables(db):
-        for line in lines:
+        for host, line in lines:
             row = db.execute(
-                f'SELECT min("{column}" + {span}) FROM "{table}" WHERE host=1 AND series=?', (line,)
+                f'SELECT min("{column}" + {span}) FROM "{table}" WHERE host=? AND series=?', (host, line)
             ).fetchone()
             found += [row[0]] if row[0] is not None else []
     for sql in (
@@ -32,10 +33,10 @@ def oldest(db: sqlite3.Connection) -> int | None:
 def _tables(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
     """(table, its column of time, the seconds that one of its rows spans as SQL) of every table of a line's figures."""
     found = []
-    for table in with_column(db, "series"):
+    for table in catalog.with_column(db, "series"):
         if table == "incident":
             continue
-        columns = {row[1] for row in db.execute(f'PRAGMA table_info("{table}")')}
+        columns = catalog.columns(db, table)
         if "day" in columns:
             found.append((table, "day", str(DAY)))
         elif "data" in columns:
@@ -46,9 +47,10 @@ def _tables(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
     return found
 
 
-def _lines(db: sqlite3.Connection) -> list[int]:
-    rows = db.execute(f"SELECT id, labels FROM series WHERE labels LIKE '%\"{LABEL}\"%'").fetchall()
-    return [ident for ident, labels in rows if name_of(labels)]
+def _lines(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """(host, id) of each line that names somebody."""
+    rows = db.execute(f"SELECT host, id, labels FROM series WHERE labels LIKE '%\"{LABEL}\"%'").fetchall()
+    return [(host, ident) for host, ident, labels in rows if name_of(labels)]
 
 
 def purge(db: sqlite3.Connection, before: int) -> int:
@@ -59,9 +61,9 @@ def purge(db: sqlite3.Connection, before: int) -> int:
     count = 0
     lines = _lines(db)
     for table, column, span in _tables(db):
-        for line in lines:
+        for host, line in lines:
             count += db.execute(
-                f'DELETE FROM "{table}" WHERE series=? AND "{column}" + {span} <= ?', (line, before)
+                f'DELETE FROM "{table}" WHERE host=? AND series=? AND "{column}" + {span} <= ?', (host, line, before)
             ).rowcount
     count += db.execute("DELETE FROM fact WHERE gone_at < ? AND labels LIKE '%\"user\"%'", (before,)).rowcount
     count += db.execute("DELETE FROM event WHERE kind IN ('login', 'account') AND at < ?", (before,)).rowcount

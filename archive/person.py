@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from archive import backup, database, logins, pack, people, privacy, pseudonyms, read
+from archive import backup, catalog, database, logins, pack, people, privacy, pseudonyms, read
 from archive.people import Touched
 from archive.pseudonyms import Names
 
@@ -51,6 +51,7 @@ def export(db: sqlite3.Connection, data: str, name: str, now: int, host: int = 1
         "evidence": _evidence(db, those),
         "thresholds": [row for row in _rows(db, "SELECT * FROM threshold", "", those) if _about(row, those)],
         "mails": _mails(db, those),
+        "machines": _rows(db, "SELECT * FROM member_user ORDER BY host, name", "name", those),
         "also": "The probes' texts of the last days (data/journal) and the backups repeat what stands here.",
     }
     yield json.dumps(head, ensure_ascii=False, indent=1)[:-2] + ',\n "lines": ['
@@ -148,7 +149,7 @@ def _mails(db: sqlite3.Connection, those: frozenset[str]) -> list[dict[str, obje
 def forget(data: str, folder: str, name: str, *, dry: bool) -> Forgotten:
     """The database, the texts that wait and those of the journal, the probes' last texts, the backups.
 
-    A dry run changes nothing. The database is made anew (VACUUM), so that no freed page still holds the name.
+    A dry run changes nothing. The database is made anew, so that no freed page still holds the name.
     """
     those = names_of(data, name)
     names = Names(lambda one: None if one in those else one, lambda raw: any(one.encode() in raw for one in those))
@@ -182,7 +183,7 @@ def _database(data: str, names: Names, those: frozenset[str], *, dry: bool) -> t
             )
             if people.name_of(row[0]) in those
         ]
-        db.execute("PRAGMA secure_delete=ON")
+        catalog.wipe_freed(db)
         db.execute("BEGIN IMMEDIATE")
         try:
             touched = people.rewrite(db, names, those)
@@ -191,8 +192,7 @@ def _database(data: str, names: Names, those: frozenset[str], *, dry: bool) -> t
             raise
         db.execute("ROLLBACK" if dry else "COMMIT")
         if not dry and touched.any:
-            db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            catalog.shred(db)
     return touched, bool(present)
 
 

@@ -18,10 +18,9 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, cast
 
-from archive import dialect, engine
+from archive import adapters, dialect, engine, partitions
 
 Raw = Any  # psycopg.Connection and psycopg.Cursor: psycopg is installed at a centre only
 Cursor = Any
@@ -77,6 +76,8 @@ class Connection:
             )
         if sql == "PRAGMA user_version":
             return self._run("SELECT number FROM schema_version WHERE name = 'archive'", None)
+        if sql == "ROLLBACK":
+            partitions.forget()  # a day that this transaction made is gone with it
         statement = dialect.statement(sql)
         return self._run(statement.text, _arguments(statement, parameters))
 
@@ -178,15 +179,19 @@ def connect(url: str) -> Raw:
             connect_timeout=CONNECT_SECONDS, application_name="vigie",
         )  # fmt: skip
     except psycopg.Error as error:
-        raise kind_of(error) from error
-    raw.adapters.register_loader("numeric", _number())
-    raw.adapters.register_dumper(bool, _truth())
+        words = re.sub(r"\s+", " ", str(error)).strip()
+        raise sqlite3.OperationalError(
+            f"PostgreSQL cannot be reached ({words}); type: systemctl status postgresql"
+        ) from error
+    adapters.fit(raw, psycopg)
     return raw
 
 
 def _give_back(url: str, raw: Raw) -> None:
     psycopg = driver()
     try:
+        if raw.closed or raw.info.transaction_status != 0:
+            partitions.forget()  # what was not committed
         if not raw.closed and raw.info.transaction_status != 0:
             raw.execute("ROLLBACK")
         usable = not raw.closed and raw.info.transaction_status == 0
@@ -208,36 +213,6 @@ def forget(url: str) -> None:
         raw.close()
 
 
-@cache
-def _number() -> Any:
-    """numeric -> int or float, as SQLite gives them: sum() of integers is numeric here."""
-    base = driver().adapt.Loader
-
-    class Number(base):  # type: ignore[misc,valid-type]
-        def load(self, data: Any) -> int | float:
-            text = bytes(data).decode("ascii")
-            return float(text) if "." in text or "N" in text else int(text)
-
-    return Number
-
-
-@cache
-def _truth() -> Any:
-    """bool -> 0 or 1: the columns are integers."""
-    base = driver().adapt.Dumper
-
-    class Truth(base):  # type: ignore[misc,valid-type]
-        oid = 20
-
-        def dump(self, obj: bool) -> bytes:
-            return b"1" if obj else b"0"
-
-        def quote(self, obj: bool) -> bytes:
-            return self.dump(obj)
-
-    return Truth
-
-
 # --- archive.database, on this engine --------------------------------------------------------------------------------
 
 
@@ -246,7 +221,7 @@ def writer(data: str, lock: int = GENERAL) -> Iterator[sqlite3.Connection]:
     """As database.writer. Transactions are the caller's; each takes the advisory lock."""
     url = engine.url_of(data)
     with _open(url, lock) as db:
-        version = _version(db, "archive")
+        version = _known_version(db)
         if version < _latest(ARCHIVE):
             raise sqlite3.OperationalError(f"its schema is older ({version}) than this Vigie; type: ./run_all.sh")
         yield cast(sqlite3.Connection, db)
@@ -256,6 +231,7 @@ def writer(data: str, lock: int = GENERAL) -> Iterator[sqlite3.Connection]:
 def reader(data: str) -> Iterator[sqlite3.Connection]:
     """As database.reader: one picture."""
     with _open(engine.url_of(data), GENERAL) as db:
+        _known_version(db)
         db.execute("BEGIN")
         yield cast(sqlite3.Connection, db)
 
@@ -267,6 +243,16 @@ def _open(url: str, lock: int) -> Iterator[Connection]:
         yield db
     finally:
         db.close()
+
+
+def _known_version(db: Connection) -> int:
+    """The schema's number, where this code can read it."""
+    version = _version(db, "archive")
+    if not version:
+        raise sqlite3.OperationalError("there is no database yet; type: ./run_all.sh")
+    if version > _latest(ARCHIVE):
+        raise sqlite3.OperationalError(f"was written by a newer Vigie (schema {version}); upgrade this one: git pull")
+    return version
 
 
 _seen: dict[tuple[str, str], int] = {}
@@ -318,6 +304,8 @@ def migrate(db: Connection, name: str, folder: str) -> None:
         db.script(dialect.FUNCTIONS)
         db.script('CREATE TABLE schema_version (name TEXT COLLATE "C" PRIMARY KEY, number BIGINT NOT NULL)')
     version = _version(db, name)
+    if version > _latest(folder):
+        raise sqlite3.OperationalError(f"was written by a newer Vigie (schema {version}); upgrade this one: git pull")
     for file_name in sorted(os.listdir(folder)):
         number = int(file_name.partition("_")[0]) if file_name.endswith(".sql") else 0
         if number > version:
@@ -333,3 +321,8 @@ def migrate(db: Connection, name: str, folder: str) -> None:
 def size(db: sqlite3.Connection) -> int:
     """Bytes that the tables and indexes take."""
     return int(db.execute("SELECT pg_database_size(current_database())").fetchone()[0])
+
+
+def server(db: sqlite3.Connection) -> str:
+    """The version of the server that answers, as it says it."""
+    return str(db.execute("SELECT current_setting(?)", ("server_version",)).fetchone()[0])

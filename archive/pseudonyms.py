@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from archive import rights, spool, text
+from archive import engine, rights, spool, text
 from archive.text import Labels, ProbeText
 
 LABEL = "user"
@@ -41,7 +41,7 @@ def of(db: sqlite3.Connection) -> Names | None:
     mode = kept(db)
     if mode == "names":
         return None
-    return rule(mode, "" if mode == "off" else os.path.dirname(_file(db)))
+    return rule(mode, "" if mode == "off" else _folder(db))
 
 
 def kept(db: sqlite3.Connection) -> str:
@@ -50,8 +50,11 @@ def kept(db: sqlite3.Connection) -> str:
     return str(row[0]) if row and row[0] in MODES else "names"
 
 
-def _file(db: sqlite3.Connection) -> str:
-    return str(db.execute("PRAGMA database_list").fetchone()[2])
+def _folder(db: sqlite3.Connection) -> str:
+    """The data folder whose rows these are."""
+    if isinstance(db, sqlite3.Connection):
+        return os.path.dirname(str(db.execute("PRAGMA database_list").fetchone()[2]))
+    return engine.folder_of(str(db.url))
 
 
 def rule(mode: str, data: str) -> Names:

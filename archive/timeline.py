@@ -200,9 +200,7 @@ def _difference(before: dict[str, str], after: dict[str, str]) -> str:
 
 
 def _once(db: sqlite3.Connection, host: int, at: int, kind: str, subject: str, detail: str) -> int:
-    before = db.total_changes
-    events.add(db, host, at, kind, subject, detail)
-    return db.total_changes - before
+    return int(events.add(db, host, at, kind, subject, detail))
 
 
 def _places(db: sqlite3.Connection, host: int) -> dict[str, Place]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,26 +99,33 @@ def _template(made: Any) -> None:
     engine.use(folder, made.url("template_vigie"))
     postgresql.create(folder, "0123456789abcdef", "machine", "hash-of-the-machine-id", NOW)
     postgresql.forget(made.url("template_vigie"))
+    made.sql("DELETE FROM host", "template_vigie")  # database.create says who it is
     engine.use(folder, "")
 
 
-def use_postgresql(folder: str) -> str:
-    """From now on this data folder's rows are in a database of their own. Returns its URL."""
+def use_postgresql(folder: str, template: str = "template_vigie") -> str:
+    """From now on this data folder's rows are in a database of their own. Returns its URL. From `template0`: one without tables."""
     made = cluster()
     name = f"t{len(_databases)}_{os.getpid()}"
-    made.sql(f"CREATE DATABASE {name} TEMPLATE template_vigie STRATEGY wal_log")
+    made.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
     _databases.append(name)
     engine.use(folder, made.url(name))
     return str(made.url(name))
+
+
+def keep_postgresql(folder: str) -> None:
+    """The same for a folder that many tests share: the database stays until this process ends."""
+    use_postgresql(folder)
+    _databases[-1] = ""
 
 
 _databases: list[str] = []
 
 
 def _everything_on_postgresql() -> None:
-    """With TESTS_ENGINE=postgresql, every data folder that is made anywhere gets a database there, and settings that name
-    none leave it there."""
-    create, use = database.create, engine.use
+    """With TESTS_ENGINE=postgresql, every data folder that is made anywhere gets a database there, settings that name
+    none leave it there, and a child that is told of such a folder is told of its database, too."""
+    create, use, start = database.create, engine.use, subprocess.Popen.__init__
 
     def created(data: str, *arguments: Any) -> None:
         if ENGINE == "postgresql" and not engine.url_of(data):
@@ -128,7 +136,16 @@ def _everything_on_postgresql() -> None:
         if url or ENGINE != "postgresql":
             use(data, url)
 
-    database.create, engine.use = created, used
+    def started(self: Any, args: Any, *more: Any, env: Any = None, **named: Any) -> None:
+        told = os.environ if env is None else env
+        words = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
+        folders = [str(told.get("VIGIE_DATA", "")), *map(str, words)]
+        url = next(filter(None, map(engine.url_of, folders)), "")
+        if url and "VIGIE_DATABASE_URL" not in told:
+            env = {**told, "VIGIE_DATABASE_URL": url}
+        start(self, args, *more, env=env, **named)
+
+    database.create, engine.use, subprocess.Popen.__init__ = created, used, started  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)
@@ -136,13 +153,14 @@ def drop_databases() -> Iterator[None]:
     """What a test made on PostgreSQL goes with it."""
     before = len(_databases)
     yield
-    if len(_databases) > before and _databases[before]:
+    made = [(place, name) for place, name in enumerate(_databases) if place >= before and name]
+    if made:
         from archive import partitions, postgresql
 
         partitions.forget()
-        for place in range(before, len(_databases)):
-            postgresql.forget(_cluster[0].url(_databases[place]))
-            _cluster[0].sql(f"DROP DATABASE {_databases[place]} WITH (FORCE)")
+        for place, name in made:
+            postgresql.forget(_cluster[0].url(name))
+            _cluster[0].sql(f"DROP DATABASE {name} WITH (FORCE)")
             _databases[place] = ""
 
 
@@ -175,7 +193,15 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first; the tier of CI only there. Skipped by name where root is missing; CI allows no such skip."""
+    """The longest first; the tier of CI only there; on PostgreSQL, not what is about SQLite's own file. Skipped by name
+    where root is missing; CI allows no such skip."""
+    for item in items:
+        for marker in item.iter_markers("sqlite"):
+            if len(marker.args) != 1 or not str(marker.args[0]).strip():
+                raise pytest.UsageError(f"{item.nodeid}: pytest.mark.sqlite wants the reason why it is about the file")
+    if ENGINE == "postgresql":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
     if os.environ.get("TESTS_TIER") != "ci":
         later = [item for item in items if item.get_closest_marker("ci")]
         config.hook.pytest_deselected(items=later)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from archive import database, load
+from archive import catalog, database, load
 from archive.load import Loaded
 
 BOOT = "5f0c2a1e-0000-4000-8000-000000000001"
@@ -161,7 +161,7 @@ def as_nobody(step: Callable[[], object], *folders: str) -> str:
 def dump(data: str, *tables: str) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table (or of those named), for comparing."""
     with database.reader(data) as db:
-        names = tables or database.tables(db)
+        names = tables or catalog.tables(db)
         return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in names}
 
 

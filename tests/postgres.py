@@ -35,20 +35,33 @@ class Cluster:
             raise FileNotFoundError("Debian's postgresql is missing: apt install postgresql")
         self.folder = tempfile.mkdtemp(prefix="vigie-pg-")
         self.data, self.port = os.path.join(self.folder, "data"), port or 5432
+        self.as_owner = (
+            ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+        )
         self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres")
         os.chmod(self.folder, 0o755)
+        self.guard = self._guarded()
         self.run("initdb", "-D", self.data, "-U", self.user, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
         lines = [f"listen_addresses='{listen if port else ''}'", f"unix_socket_directories='{self.folder}'", *settings]
         with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
             file.write("\n".join([f"port={self.port}", "max_connections=200", *lines, ""]))
         self.start()
 
+    def _guarded(self) -> "subprocess.Popen[bytes]":
+        """Whatever becomes of this process, Ctrl+C and kill -9 included, its server ends with it: the guard waits until the
+        other end of its input is closed."""
+        words = 'cat >/dev/null; "$@"; rm -rf -- "$0"'
+        stop = [*self.as_owner, os.path.join(self.bin, "pg_ctl"), "-D", self.data, "-m", "immediate", "-s", "stop"]
+        return subprocess.Popen(
+            ["sh", "-c", words, self.folder, *stop], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+        )  # fmt: skip
+
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
         done = subprocess.run(
-            [*as_owner, os.path.join(self.bin, program), *arguments], check=False, capture_output=True, text=True,
+            [*self.as_owner, os.path.join(self.bin, program), *arguments], check=False, capture_output=True, text=True,
             cwd="/", timeout=120,
         )  # fmt: skip
         if check and done.returncode:
@@ -79,6 +92,7 @@ class Cluster:
 
     def close(self) -> None:
         self.stop("immediate")
+        self.guard.communicate(timeout=60)  # closes its input: it finds nothing to stop
         for _ in range(5):
             shutil.rmtree(self.folder, ignore_errors=True)
             if not os.path.exists(self.folder):

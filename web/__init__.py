@@ -45,6 +45,7 @@ PAGES = (
     "login",
     "hosts",
     "fleet",
+    "everywhere",
 )
 
 

@@ -85,6 +85,8 @@ DOORS: dict[str, Door] = {
     "fleet.one": Door(Who.READING, Who.ADMINISTRATOR),
     "fleet.mails": ADMIN,
     "fleet.undo": ADMIN,
+    "everywhere.users": READ,
+    "everywhere.security": READ,
     "tokens.page": ADMIN,
     "tokens.revoke": ADMIN,
     "probes.page": Door(Who.ADMINISTRATOR),

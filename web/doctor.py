@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from alerts import apprise_kind, reasons
 from alerts.words import N_, Words
-from archive import backup, database, events, outbox, purge, read, recipients, spool
+from archive import backup, database, engine, events, outbox, purge, read, recipients, spool
 from archive.settings import LOOPBACK, Settings
 from archive.text import clean
 from web import locks, readings
@@ -77,6 +77,17 @@ def _locks(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 def _database(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     del now
     _ = words.gettext
+    if url := engine.url_of(config.data):
+        from archive import postgresql
+
+        try:
+            with database.reader(config.data) as db:
+                told = postgresql.server(db)
+        except database.DatabaseError as error:
+            yield Finding("mend", reasons.told(str(error), words), "systemctl status postgresql")
+            return
+        yield Finding("ok", _("PostgreSQL %(version)s answers at %(where)s", version=told, where=engine.shown(url)), "")
+        return
     version = tuple(int(part) for part in sqlite3.sqlite_version.split("."))
     mended = (
         any(version[:2] == good[:2] and version >= good for good in WAL_BUG_MENDED) or version >= WAL_BUG_MENDED[-1]
@@ -228,6 +239,9 @@ def _cron(config: Settings, words: Words, now: int) -> Iterator[Finding]:
 
 def _backups(config: Settings, words: Words, now: int) -> Iterator[Finding]:
     _ = words.gettext
+    if engine.url_of(config.data):
+        yield Finding("note", _("PostgreSQL's own tools make the backups"), _("see docs/fleet.md, “Back-ups”"))
+        return
     paths = backup.names(config.backup_dir)
     if not paths:
         yield Finding("note", _("no backup yet (the first one comes tonight)"), "./vigie backups --now")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from archive import incidents, thresholds
-from archive.fleet import handing
+from archive.fleet import handing, systems
 from archive.fleet.parcel import ParcelError
 from archive.incidents import Incident
 
@@ -51,6 +51,7 @@ KINDS = {
     "tell": Kind("iis", 1),
     "package": Kind("ssssss", 3),
     "verdict": Kind("sssssssiIsI", 1),
+    "system": Kind("ssssssi", 0),  # the one row of archive/fleet/systems.py
 }
 OWN_EVENTS = (
     "boot",
@@ -119,6 +120,8 @@ def _candidates(db: sqlite3.Connection, host: int, since: int) -> Iterator[tuple
     def every(sql: str, *arguments: object) -> list[list[object]]:
         return [list(row) for row in db.execute(sql, arguments)]
 
+    system = systems.row(db, host)
+    yield "system", [system] if system else []
     columns = ", ".join(["id", *_INCIDENT])
     mine = "SELECT id FROM incident WHERE host=? AND (state <> 'resolved' OR ended_at >= ?)"
     # What is over comes first: its line is free when the next one opens.
@@ -241,6 +244,8 @@ def apply(db: sqlite3.Connection, host: int, rows: Rows, now: int) -> list[str]:
         "INSERT INTO event (host, at, kind, subject, detail) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         [(host, *row) for row in rows.get("event", []) if row[1] not in OWN_EVENTS],
     )
+    for row in rows.get("system", [])[-1:]:
+        systems.keep(db, host, row, now)
     if "package" in rows:
         _inventory(db, host, rows["package"], now)
     if "threshold" in rows:
@@ -295,6 +300,8 @@ def _inventory(db: sqlite3.Connection, host: int, rows: list[list[object]], now:
         for row in db.execute("SELECT name, version, arch FROM package WHERE host=? AND gone_at IS NULL", (host,))
     }
     present = {(row[0], row[1], row[2]): row for row in rows}
+    if known != present.keys():
+        systems.touch(db, host, now)
     for key in sorted(known - present.keys(), key=str):
         db.execute(
             "UPDATE package SET gone_at=? WHERE host=? AND name=? AND version=? AND arch=? AND gone_at IS NULL",

@@ -14,7 +14,7 @@ import sqlite3
 from typing import NamedTuple
 
 from archive import database, engine, partitions, purge, recipients, rollup, spool, text
-from archive.fleet import handing, members, rows, wishes
+from archive.fleet import handing, members, people, rows, wishes
 from archive.fleet.members import Member
 from archive.fleet.parcel import Parcel, ParcelError
 from archive.loading import Known, Loaded, Loading
@@ -82,12 +82,15 @@ class Taking(Loading):
 
 
 def take(data: str, member: Member, parcel: Parcel, now: int, config: Settings | None = None) -> Answer:
-    """`config`: the centre's, for whom it mails; without it no transition is taken over. Raises members.MemberError (another machine's token), ParcelError (rows), database.DatabaseError, sqlite3.Error."""
+    """`config`: the centre's, for whom it mails; without it no transition is taken over.
+
+    Raises members.MemberError (another machine's token), ParcelError (rows), database.DatabaseError, sqlite3.Error.
+    """
     rows.checked(parcel.head.rows)
     try:
         return _take(data, member.host, parcel, now, config)
-    except sqlite3.IntegrityError:
-        if not engine.url_of(data):
+    except database.DatabaseError as error:  # worded by the writer
+        if not engine.url_of(data) or not isinstance(error.__cause__, sqlite3.IntegrityError):
             raise
         # A day's partition was dropped, or never committed, since this process last looked.
         partitions.forget()
@@ -120,6 +123,7 @@ class _Visit:
         self.every = member.every
         self.cycle_at = member.cycle_at
         self.drawn = members.figures(db, [member.host]).get(member.host, {})
+        self.homes: dict[tuple[str, str], float] = {}  # a text in fifteen has them
 
     def whole(self, parcel: Parcel) -> Answer:
         taken = wait = 0
@@ -169,6 +173,7 @@ class _Visit:
                 self.every = max(60, gap if gap < self.every else self.every + (gap - self.every) // 8)
         if self.cycle_at is None or done.at > self.cycle_at:
             self.cycle_at, self.last = done.at, done
+            self.homes |= {line: value for line, value in done.values.items() if line[0] == people.HOME}
             for metric in DRAWN:
                 found = [value for (name, _), value in done.values.items() if name == metric]
                 line = self.drawn.setdefault(metric, [])
@@ -219,6 +224,9 @@ class _Visit:
         )  # fmt: skip
         if self.last is not None:
             members.keep_figures(self.db, member.host, self.drawn)
+            if self.homes or people.due(self.db, member.host, self.now):
+                values = {**self.last.values, **self.homes}
+                people.keep(self.db, member.host, self.last.at, values, self.last.facts, self.now)
         if (head.name, head.machine) != self.db.execute(
             "SELECT name, machine FROM host WHERE id=?", (member.host,)
         ).fetchone():

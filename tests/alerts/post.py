@@ -14,6 +14,7 @@ from archive.recipients import Recipient
 from archive.settings import Settings
 from archive.settings import load as load_settings
 from archive.thresholds import Threshold
+from tests.engines import ON_POSTGRESQL
 
 START = 1_795_221_000  # 2026-11-21 00:30 UTC
 NOW = START + 6 * 3600
@@ -39,16 +40,21 @@ def people(*addresses: str) -> tuple[Recipient, ...]:
 
 def make_archive(data: Path) -> Path:
     """A database with one host; copied from a first one, so that each test starts at once."""
-    if not _TEMPLATE:
+    if not _TEMPLATE and not ON_POSTGRESQL:
         made = Path(tempfile.mkdtemp(prefix="vigie-test-"))
         database.create(str(made), "f00dfeedcafe", "srv-web-01", "machine", START)
         with writing(made) as db:  # no digest between the mails that a test counts
             db.execute("INSERT INTO setting VALUES ('digest', 'off', 0, 'test')")
         _TEMPLATE.append(made)
     data.mkdir(parents=True, exist_ok=True)
+    (data / "spool").mkdir(exist_ok=True)
+    if ON_POSTGRESQL:
+        database.create(str(data), "f00dfeedcafe", "srv-web-01", "machine", START)
+        with writing(data) as db:
+            db.execute("INSERT INTO setting VALUES ('digest', 'off', 0, 'test')")
+        return data
     for name in ("vigie.db", "installed"):
         shutil.copy(_TEMPLATE[0] / name, data / name)
-    (data / "spool").mkdir(exist_ok=True)
     return data
 
 

@@ -17,6 +17,9 @@ from tests.cycles import ROOT, archive, dump, machine
 DAY = 86_400
 
 
+pytestmark = pytest.mark.sqlite("a backup is a copy of the file")
+
+
 @pytest.fixture
 def folder(tmp_path):
     return str(tmp_path / "backups")

@@ -10,13 +10,12 @@ import time
 
 import pytest
 
-from archive import changes, database, lock, reserve
+from archive import catalog, changes, database, engine, lock, postgresql, reserve
 from archive.database import Busy, Damaged, DatabaseError, Missing, Newer
-from tests import cycles
+from tests import conftest, cycles
 from tests.conftest import NOW, make_data
-from tests.cycles import ROOT, archive, machine
-
-PATH = f"import sys; sys.path.insert(0, {ROOT!r})\n"
+from tests.cycles import archive, machine
+from tests.engines import CHILD, ON_POSTGRESQL
 
 
 def file_of(data: str, suffix: str = "") -> str:
@@ -34,7 +33,7 @@ def settle(data: str) -> None:
 
 def test_d06_ten_writers_at_once_lose_nothing(data):
     code = (
-        PATH
+        CHILD
         + """
 from archive import database
 data, me = sys.argv[1], sys.argv[2]
@@ -55,7 +54,7 @@ for number in range(100):
     with database.reader(data) as db:
         assert db.execute("SELECT value FROM setting WHERE name='n'").fetchone()[0] == "1000"
         assert db.execute("SELECT count(*) FROM setting").fetchone()[0] == 1001
-        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert database.quick_check(db) == "ok"
 
 
 def test_d05_a_writer_waits_for_the_lock_and_then_says_it_leaves_the_work(data):
@@ -92,6 +91,7 @@ def test_who_has_waited_longer_asks_more_often():
     assert sleeps[0] >= 20 * sleeps[-1] > 0
 
 
+@pytest.mark.sqlite("SQLite's own lock on the file")
 def test_d05_another_program_that_locks_the_database_itself_is_busy_not_damaged(data, monkeypatch):
     monkeypatch.setattr(database.sqlite3, "connect", _impatient(sqlite3.connect))
     other = sqlite3.connect(file_of(data), isolation_level=None)
@@ -116,7 +116,7 @@ def _impatient(connect):
 
 def test_p15_a_killed_holder_leaves_no_lock(data):
     code = (
-        PATH
+        CHILD
         + "import os\nfrom archive import database\nwith database.locked(sys.argv[1]):\n    os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, data], check=False)
@@ -138,6 +138,8 @@ def test_p12_a_child_does_not_inherit_the_lock(data):
 
 def test_p16_a_lock_file_removed_while_it_is_held_lets_nobody_in_unseen(data):
     """The second one finds the new file; the first one's is gone. Whoever waits on the old file must not go on with it."""
+    with database.locked(data):
+        pass
     old = os.open(os.path.join(data, database.LOCK), os.O_RDWR)
     fcntl.flock(old, fcntl.LOCK_EX)
     entered = []
@@ -162,6 +164,8 @@ def test_p16_a_lock_file_removed_while_it_is_held_lets_nobody_in_unseen(data):
 
 def test_p17_a_lock_file_that_others_may_open_is_refused_with_the_cure(data):
     path = os.path.join(data, database.LOCK)
+    with database.locked(data):
+        pass
     for mode in (0o644, 0o660, 0o666):
         os.chmod(path, mode)
         with pytest.raises(DatabaseError, match="chmod 600"), database.writer(data):
@@ -174,7 +178,8 @@ def test_p17_a_lock_file_that_others_may_open_is_refused_with_the_cure(data):
 def test_p18_a_lock_that_is_a_link_is_refused_and_its_target_untouched(data, tmp_path):
     target = tmp_path / "target"
     target.write_text("precious")
-    os.unlink(os.path.join(data, database.LOCK))
+    with database.locked(data):
+        os.unlink(os.path.join(data, database.LOCK))
     os.symlink(target, os.path.join(data, database.LOCK))
 
     with pytest.raises(DatabaseError, match="lock: cannot be opened"), database.writer(data):
@@ -195,6 +200,7 @@ def test_a_transaction_is_all_or_nothing(data):
         assert [row[0] for row in db.execute("SELECT name FROM setting")] == ["b"]
 
 
+@pytest.mark.sqlite("one connection a writer, by rule of the file")
 def test_the_connection_is_closed_before_the_lock_is_released(data):
     with database.writer(data) as db:
         pass
@@ -202,6 +208,7 @@ def test_the_connection_is_closed_before_the_lock_is_released(data):
         db.execute("SELECT 1")
 
 
+@pytest.mark.sqlite("PRAGMA")
 def test_a_writer_has_the_settings_that_keep_it_safe(data):
     with database.writer(data) as db:
         asked = {name: db.execute(f"PRAGMA {name}").fetchone()[0]
@@ -214,10 +221,11 @@ def test_a_writer_has_the_settings_that_keep_it_safe(data):
 
 
 def test_a_reader_cannot_write(data):
-    with pytest.raises(DatabaseError, match="readonly"), database.reader(data) as db:
+    with pytest.raises(DatabaseError, match=r"read-?only"), database.reader(data) as db:
         db.execute("INSERT INTO setting VALUES ('a', '', 0, '')")
 
 
+@pytest.mark.sqlite("the write-ahead log")
 def test_d07_a_reader_that_stays_open_holds_up_neither_loading_nor_the_checkpoint_for_long(data):
     from archive import upkeep
 
@@ -235,6 +243,7 @@ def test_d07_a_reader_that_stays_open_holds_up_neither_loading_nor_the_checkpoin
     assert not os.path.exists(file_of(data, "-wal")) or os.path.getsize(file_of(data, "-wal")) == 0
 
 
+@pytest.mark.sqlite("the write-ahead log")
 def test_d07_a_wal_that_grew_too_long_is_said(data, monkeypatch):
     from archive import upkeep
 
@@ -247,6 +256,7 @@ def test_d07_a_wal_that_grew_too_long_is_said(data, monkeypatch):
     assert "has kept the database open" in errors[0]
 
 
+@pytest.mark.sqlite("the file's rights")
 @pytest.mark.parametrize("kept_open", [False, True], ids=["nobody writes", "a -wal is there"])
 def test_d14_a_folder_that_cannot_be_written_is_still_read(data, kept_open):
     archive(data, NOW, machine(NOW))
@@ -266,6 +276,7 @@ def test_d14_a_folder_that_cannot_be_written_is_still_read(data, kept_open):
     os.chmod(data, 0o700)
 
 
+@pytest.mark.sqlite("the file's rights")
 def test_d14_a_writer_of_a_read_only_folder_is_told_the_path(data):
     def step():
         os.chmod(file_of(data), 0o444)
@@ -279,6 +290,7 @@ def test_d14_a_writer_of_a_read_only_folder_is_told_the_path(data):
     os.chmod(data, 0o700)
 
 
+@pytest.mark.sqlite("the file's rights")
 def test_d14_what_is_written_while_an_outsider_reads_makes_it_ask_again(data, monkeypatch):
     monkeypatch.setattr(database.os, "access", lambda path, mode: False)  # as another user
     settle(data)
@@ -293,6 +305,7 @@ def test_d14_what_is_written_while_an_outsider_reads_makes_it_ask_again(data, mo
         assert db.execute("SELECT count(*) FROM cycle").fetchone()[0] == 1
 
 
+@pytest.mark.sqlite("the write-ahead log")
 def test_d15_a_wal_of_another_owner_is_an_error_that_names_the_file(data):
     if os.geteuid():
         pytest.skip("needs root: makes a file of another owner")
@@ -326,6 +339,7 @@ def both(data: str, kind: type[DatabaseError], words: str) -> None:
     assert (os.path.getsize(file_of(data)) if os.path.exists(file_of(data)) else None) == before
 
 
+@pytest.mark.sqlite("the file is damaged")
 def test_d08_an_overwritten_header_is_damage_with_the_way_out(data):
     settle(data)
     with open(file_of(data), "r+b") as file:
@@ -336,6 +350,7 @@ def test_d08_an_overwritten_header_is_damage_with_the_way_out(data):
         database.create(data, "", "", "", NOW)
 
 
+@pytest.mark.sqlite("the file is damaged")
 def test_d09_a_damaged_page_is_damage_and_the_daily_check_finds_it(data):
     from archive import upkeep
 
@@ -356,6 +371,7 @@ def test_d09_a_damaged_page_is_damage_and_the_daily_check_finds_it(data):
     assert "./vigie restore" in errors[0]
 
 
+@pytest.mark.sqlite("the file is damaged")
 @pytest.mark.parametrize("share", [0.5, 0.1])
 def test_d10_a_cut_database_is_damage(data, share):
     cycles.fill(data, NOW - 6000, 100)
@@ -365,6 +381,7 @@ def test_d10_a_cut_database_is_damage(data, share):
     both(data, Damaged, r"\./vigie restore")
 
 
+@pytest.mark.sqlite("the file is damaged")
 def test_d10_an_empty_file_is_a_loss_never_a_first_run(data):
     settle(data)
     os.truncate(file_of(data), 0)
@@ -375,6 +392,7 @@ def test_d10_an_empty_file_is_a_loss_never_a_first_run(data):
     assert os.path.getsize(file_of(data)) == 0
 
 
+@pytest.mark.sqlite("the file is lost")
 def test_d11_a_database_that_is_gone_is_a_loss_never_a_first_run(data):
     settle(data)
     os.unlink(file_of(data))
@@ -385,6 +403,7 @@ def test_d11_a_database_that_is_gone_is_a_loss_never_a_first_run(data):
     assert not os.path.exists(file_of(data))
 
 
+@pytest.mark.sqlite("the file is lost")
 def test_d11_deleted_while_it_is_open_the_next_writer_notices(data):
     with database.reader(data) as held:
         held.execute("SELECT 1 FROM sample").fetchone()
@@ -400,6 +419,7 @@ def test_no_database_yet_says_how_to_make_one(tmp_path):
         pass
 
 
+@pytest.mark.sqlite("the file is a link")
 def test_d13_a_database_that_is_a_link_is_refused(data, tmp_path):
     settle(data)
     os.rename(file_of(data), tmp_path / "real.db")
@@ -408,6 +428,7 @@ def test_d13_a_database_that_is_a_link_is_refused(data, tmp_path):
     both(data, DatabaseError, "is a symbolic link")
 
 
+@pytest.mark.sqlite("the file is a link")
 def test_d13_a_dangling_link_is_not_replaced_by_a_new_database(tmp_path):
     folder = str(tmp_path / "data")
     os.makedirs(folder, mode=0o700)
@@ -418,6 +439,7 @@ def test_d13_a_dangling_link_is_not_replaced_by_a_new_database(tmp_path):
     assert os.path.islink(os.path.join(folder, database.NAME))
 
 
+@pytest.mark.sqlite("the file says whose it is")
 def test_a_database_of_another_program_is_refused(data):
     with database.writer(data) as db:
         db.execute("PRAGMA application_id=1")
@@ -430,27 +452,54 @@ def test_a_database_of_another_program_is_refused(data):
 
 def test_d16_a_newer_schema_is_refused_and_left_alone(data):
     with database.writer(data) as db:
-        db.execute(f"PRAGMA user_version={database.latest_version() + 1}")
+        if ON_POSTGRESQL:
+            db.execute("UPDATE schema_version SET number=number + 1 WHERE name='archive'")
+            postgresql._seen.clear()  # a process that begins now
+        else:
+            db.execute(f"PRAGMA user_version={database.latest_version() + 1}")
 
     both(data, Newer, "newer Vigie.*git pull")
     with pytest.raises(Newer):
         database.create(data, "", "", "", NOW)
 
 
-@pytest.mark.parametrize("version", [number for number, _ in database.migrations()][:-1])
-def test_d16_every_older_schema_is_brought_up_to_date_with_its_rows(tmp_path, version):
-    data = str(tmp_path / "data")
+def made_at(data: str, version: int, rows: str) -> None:
+    """A database of an older Vigie, with a row or two."""
     os.makedirs(data, mode=0o700)
+    older = [path for number, path in database.migrations() if number <= version]
+    if ON_POSTGRESQL:
+        folder = f"{data}.older"
+        os.mkdir(folder)
+        for path in older:
+            os.symlink(path, os.path.join(folder, os.path.basename(path)))
+        with postgresql._open(conftest.use_postgresql(data, "template0"), postgresql.SCHEMA) as made:
+            postgresql.migrate(made, "archive", folder)
+            made.script(rows)
+        return
     db = sqlite3.connect(file_of(data), isolation_level=None)
     db.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
     db.execute("PRAGMA journal_mode=WAL")
-    for number, path in database.migrations():
-        if number <= version:
-            with open(path, encoding="utf-8") as file:
-                db.executescript(file.read())
+    for path in older:
+        with open(path, encoding="utf-8") as file:
+            db.executescript(file.read())
     db.execute(f"PRAGMA user_version={version}")
-    db.execute("INSERT INTO host VALUES (1, 'old', 'old', '', 0)")
+    db.executescript(rows)
     db.close()
+
+
+def schema_of(data: str) -> object:
+    """All that the engine knows of the tables."""
+    if ON_POSTGRESQL:
+        said = conftest.cluster().run("pg_dump", "--schema-only", "--no-comments", engine.url_of(data)).stdout
+        return [line for line in said.splitlines() if "restrict " not in line]  # a random word of each dump's own
+    with database.reader(data) as db:
+        return db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+
+
+@pytest.mark.parametrize("version", [number for number, _ in database.migrations()][:-1])
+def test_d16_every_older_schema_is_brought_up_to_date_with_its_rows(tmp_path, version):
+    data = str(tmp_path / "data")
+    made_at(data, version, "INSERT INTO host VALUES (1, 'old', 'old', '', 0)")
     with pytest.raises(DatabaseError, match=r"schema is older.*\./run_all\.sh"), database.writer(data):
         pass
     assert database.pending(data)
@@ -459,25 +508,15 @@ def test_d16_every_older_schema_is_brought_up_to_date_with_its_rows(tmp_path, ve
 
     assert not database.pending(data)
     fresh = make_data(str(tmp_path / "fresh"))
-    with database.reader(data) as old, database.reader(fresh) as new:
-        schema = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
-        assert old.execute(schema).fetchall() == new.execute(schema).fetchall()
-        assert old.execute("SELECT uid FROM host").fetchone() == ("old",)
+    assert schema_of(data) == schema_of(fresh)
+    with database.reader(data) as db:
+        assert db.execute("SELECT uid FROM host").fetchone() == ("old",)
 
 
 def test_the_changes_made_before_there_was_one_history_are_in_it(tmp_path):
     data = str(tmp_path / "data")
-    os.makedirs(data, mode=0o700)
-    db = sqlite3.connect(file_of(data), isolation_level=None)
-    db.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
-    db.execute("PRAGMA journal_mode=WAL")
-    for number, path in database.migrations():
-        if number < 12:
-            with open(path, encoding="utf-8") as file:
-                db.executescript(file.read())
-            db.execute(f"PRAGMA user_version={number}")
-    db.execute("INSERT INTO threshold_change VALUES (41, 5, 'ada', 'cpu', '{}', '', '{\"metric\":\"cpu\"}')")
-    db.close()
+    change = "(41, 5, 'ada', 'cpu', '{}', '', '{\"metric\":\"cpu\"}')"
+    made_at(data, 11, f"INSERT INTO threshold_change VALUES {change}")
     database.create(data, "new", "new", "", NOW)
     with database.reader(data) as now:
         assert changes.recent(now) == [(41, 5, "ada", "threshold", "cpu", "{}", "", '{"metric":"cpu"}')]
@@ -487,23 +526,27 @@ def test_d17_a_migration_that_fails_leaves_the_old_schema(data, tmp_path, monkey
     latest = database.latest_version()
     for name in os.listdir(database.MIGRATIONS):
         os.symlink(os.path.join(database.MIGRATIONS, name), tmp_path / name)
-    (tmp_path / f"{latest + 1:04}_bad.sql").write_text("CREATE TABLE half (a);\nINSERT INTO nowhere VALUES (1);\n")
+    (tmp_path / f"{latest + 1:04}_bad.sql").write_text(
+        "CREATE TABLE half (a INTEGER);\nINSERT INTO nowhere VALUES (1);\n"
+    )
     monkeypatch.setattr(database, "MIGRATIONS", str(tmp_path))
+    monkeypatch.setattr(postgresql, "ARCHIVE", str(tmp_path))
 
-    with pytest.raises(DatabaseError, match="no such table"):
+    with pytest.raises(DatabaseError, match=r'no such table: nowhere|relation "nowhere" does not exist'):
         database.create(data, "", "", "", NOW)
 
     monkeypatch.undo()
     with database.reader(data) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == latest
-        assert not db.execute("SELECT 1 FROM sqlite_master WHERE name='half'").fetchone()
+        assert "half" not in catalog.tables(db)
 
 
+@pytest.mark.sqlite("the file is made aside and renamed")
 @pytest.mark.parametrize("call", ["pwrite64", "fsync,fdatasync", "rename", "unlink,unlinkat", "openat", "ftruncate"])
 def test_d17_killed_while_it_is_made_the_database_is_whole_or_not_there(tmp_path, call):
     if not os.path.exists("/usr/bin/strace"):
         pytest.skip("strace is missing")
-    code = PATH + "from archive import database\ndatabase.create(sys.argv[1], 'u', 'n', 'm', 5)\n"
+    code = CHILD + "from archive import database\ndatabase.create(sys.argv[1], 'u', 'n', 'm', 5)\n"
     for number in (1, 2, 3, 5, 8, 13, 21, 34, 55):
         data = str(tmp_path / f"{call}-{number}".replace(",", "-"))
         os.makedirs(data, mode=0o700)
@@ -527,6 +570,7 @@ def test_making_it_twice_changes_nothing(data):
     assert cycles.dump(data) == before
 
 
+@pytest.mark.sqlite("the file's rights")
 def test_a_new_database_is_for_its_owner_alone_and_has_its_reserve(data):
     for name in (database.NAME, database.LOCK, reserve.RESERVE):
         assert os.stat(os.path.join(data, name)).st_mode & 0o077 == 0
@@ -543,7 +587,7 @@ def test_a_path_with_marks_that_an_uri_would_read_is_a_path(tmp_path):
 
 
 SWEEP = (
-    PATH
+    CHILD
     + """
 from archive import database, load
 with database.writer(sys.argv[1]) as db:
@@ -574,7 +618,7 @@ def test_d01_d02_a_load_killed_or_failing_at_any_system_call_loses_no_text_and_d
             cycles.load_all(data, at)
             assert os.listdir(os.path.join(data, "spool")) == []
     with database.reader(data) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert database.quick_check(db) == "ok"
         wanted = list(range(NOW, at + 1, 60))
         assert [row[0] for row in db.execute("SELECT at FROM cycle ORDER BY at")] == wanted
         assert [row[0] for row in db.execute(
@@ -586,6 +630,7 @@ def test_d01_d02_a_load_killed_or_failing_at_any_system_call_loses_no_text_and_d
         print(f"\n  {faults} faults ({fault}): 0 texts lost, 0 doubled")
 
 
+@pytest.mark.sqlite("the write-ahead log")
 def test_the_wal_is_synced_before_the_text_leaves_the_spool(data, tmp_path):
     if not os.path.exists("/usr/bin/strace"):
         pytest.skip("strace is missing")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archive import dialect
+from archive import catalog, dialect
 from archive.dialect import Unportable, schema, statement
 
 
@@ -72,6 +72,6 @@ def test_every_migration_is_one_that_postgresql_takes(tmp_path):
     (tmp_path / "data" / "run").mkdir(parents=True)
     conftest.use_postgresql(folder)
     with database.reader(folder) as db:
-        assert set(database.tables(db)) > {"host", "sample", "packed", "incident", "person", "token", "member"}
+        assert set(catalog.tables(db)) > {"host", "sample", "packed", "incident", "person", "token", "member"}
         assert db.execute("PRAGMA user_version").fetchone()[0] == database.latest_version()
     assert len(dialect.FUNCTIONS) > 1000

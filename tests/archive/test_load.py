@@ -11,7 +11,8 @@ import pytest
 from archive import database, load, loading, read
 from tests import cycles
 from tests.conftest import NOW
-from tests.cycles import BOOT, ROOT, Failed, archive, dump, load_all, machine, write
+from tests.cycles import BOOT, Failed, archive, dump, load_all, machine, write
+from tests.engines import CHILD, ON_POSTGRESQL
 
 MINUTE = 60
 
@@ -392,9 +393,9 @@ def test_a_journal_that_cannot_be_written_loses_no_row_and_no_text(data):
     assert len(dump(data, "cycle")["cycle"]) == 2
 
 
-WRITER = f"""
-import sys
-sys.path.insert(0, {ROOT!r})
+WRITER = (
+    CHILD
+    + """
 from archive import database, load
 data, now = sys.argv[1], int(sys.argv[2])
 total = 0
@@ -403,6 +404,7 @@ for _ in range(40):
         total += len(load.load(data, db, now))
 print(total)
 """
+)
 
 
 def test_d06_two_loaders_at_once_load_each_text_once(data):
@@ -420,6 +422,7 @@ def test_d06_two_loaders_at_once_load_each_text_once(data):
     assert os.listdir(os.path.join(data, "spool")) == []
 
 
+@pytest.mark.sqlite("bytes of the write-ahead log")
 def test_a_cycle_of_60_series_takes_few_statements_and_few_bytes(data, capsys):
     cycles.fill(data, NOW - 1200, 10)
     said = []
@@ -461,9 +464,10 @@ def test_ten_times_the_series_cost_about_ten_times_the_processor(data):
         return time.thread_time() - began
 
     small = min(cost("small", 200, NOW + 600 * turn) for turn in range(3))
-    assert cost("big", 2000, NOW + 6000) < 30 * small
+    assert min(cost("big", 2000, NOW + 6000 * turn) for turn in (1, 2)) < 30 * small
 
 
+@pytest.mark.sqlite("the file may not grow")
 def test_a_full_database_keeps_the_text_and_the_rows(data):
     archive(data, NOW, machine(NOW))
     before = dump(data, "sample", "cycle", "fact", "counter")
@@ -494,6 +498,7 @@ def test_the_lines_of_a_cycle_are_the_same_whatever_the_boot_says(data):
     assert BOOT not in json.dumps(dump(data, "cycle")["cycle"])
 
 
-def test_rows_are_what_sqlite_calls_strict(data):
-    with database.writer(data) as db, pytest.raises(sqlite3.IntegrityError):
+def test_a_column_takes_values_of_its_type_alone(data):
+    kind = sqlite3.DatabaseError if ON_POSTGRESQL else sqlite3.IntegrityError
+    with database.writer(data) as db, pytest.raises(kind, match=r"bigint|INTEGER"):
         db.execute("INSERT INTO sample VALUES (1, 'x', 1, 1)")

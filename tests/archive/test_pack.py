@@ -13,6 +13,7 @@ from archive import database, pack, read
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
+from tests.engines import WAY_OUT, put_samples, scratch
 
 DAY = 86_400
 MIDNIGHT = NOW - NOW % DAY
@@ -45,9 +46,9 @@ def test_d09_a_damaged_day_is_said_with_the_way_out(data):
     cycles.archive(data, MIDNIGHT, {"load": "load_average 1\n"})
     pack_it(data)
     with database.writer(data) as db:
-        db.execute("UPDATE packed SET data=x'00'")
+        db.execute("UPDATE packed SET data=?", (b"\0",))
 
-    with pytest.raises(database.Damaged, match=r"\./vigie restore"):
+    with pytest.raises(database.Damaged, match=WAY_OUT):
         lines(data)
 
 
@@ -151,7 +152,7 @@ def test_what_is_packed_wins_over_a_second_telling(data):
         line = read.series(db, 1, "load_average")[0]
     pack_it(data)
     with database.writer(data) as db:
-        db.execute("INSERT INTO sample VALUES (1, ?, ?, 9000)", (MIDNIGHT, line.id))
+        put_samples(db, [(MIDNIGHT, line.id, 9000)])
     assert lines(data)["load_average", "{}"] == [(MIDNIGHT, 1)]
 
     pack_it(data)
@@ -248,8 +249,8 @@ def test_a_text_late_for_a_stretch_is_read_packed_and_taken_in(data):
     line = stretches(data, 16)
     with database.writer(data) as db, database.transaction(db):
         pack.pack_stretch(db, 1, line.id, 0, 2**40)
-        db.execute("INSERT INTO sample VALUES (1, ?, ?, 5000)", (STRETCH + 90, line.id))
-        db.execute("INSERT INTO sample VALUES (1, ?, ?, 9)", (STRETCH + 600, line.id))  # told twice: the first stays
+        # The second is told twice: the first stays.
+        put_samples(db, [(STRETCH + 90, line.id, 5000), (STRETCH + 600, line.id, 9)])
         found = read.samples(db, 1, line, 0, 2**40)
         assert len(found) == 16 * 144 + 1
         assert (found[1], found[2].value) == ((STRETCH + 90, 5.0), 1.0)
@@ -277,15 +278,13 @@ def test_a_stretch_that_is_too_old_is_days_again(data):
 @given(st.lists(st.tuples(st.integers(0, 16 * DAY - 1), st.integers(-(2**40), 2**40)), min_size=1, max_size=60))
 def test_any_samples_survive_day_stretch_and_day_again(found):
     ordered = sorted(dict(found).items())
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    database.migrate(db)
-    for at, value in ordered:
-        db.execute("INSERT INTO sample VALUES (1, ?, 1, ?)", (at, value))
-    for day in range(0, pack.STRETCH, DAY):
-        pack.pack_day(db, 1, day)
-    pack.pack_stretch(db, 1, 1, 0, pack.STRETCH)
-    assert pack.samples(db, 1, 1, 0, pack.STRETCH) == ordered
-    pack.unpack_stretch(db, 1, 1, pack.STRETCH)
-    assert pack.samples(db, 1, 1, 0, pack.STRETCH) == ordered
-    assert db.execute("SELECT count(*) FROM packed_long").fetchone()[0] == 0
+    with scratch() as db:
+        put_samples(db, [(at, 1, value) for at, value in ordered])
+        for day in range(0, pack.STRETCH, DAY):
+            pack.pack_day(db, 1, day)
+        pack.pack_stretch(db, 1, 1, 0, pack.STRETCH)
+        assert pack.samples(db, 1, 1, 0, pack.STRETCH) == ordered
+        pack.unpack_stretch(db, 1, 1, pack.STRETCH)
+        assert pack.samples(db, 1, 1, 0, pack.STRETCH) == ordered
+        assert db.execute("SELECT count(*) FROM packed_long").fetchone()[0] == 0
     db.close()

@@ -12,6 +12,7 @@ from archive import database, pseudonyms, read, spool, text
 from archive.pseudonyms import Names, pseudonym
 from tests import cycles
 from tests.conftest import NOW
+from tests.engines import bytes_of
 
 SECRET = b"k" * 32
 ALICE = pseudonym("alice", SECRET)
@@ -32,10 +33,10 @@ def settled(data: str, mode: str, now: int = NOW) -> None:
 
 
 def everything(data: str) -> bytes:
-    """All bytes under the data folder, compressed days unpacked."""
+    """All bytes under the data folder, compressed days unpacked, and those of a database elsewhere."""
     import lzma
 
-    found = b""
+    found = bytes_of(data)
     for folder, _folders, names in os.walk(data):
         for name in names:
             with open(os.path.join(folder, name), "rb") as file:

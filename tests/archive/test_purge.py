@@ -10,6 +10,7 @@ from archive import database, pack, purge, read, rebuild, rollup, thresholds
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
+from tests.engines import put_samples
 
 HOUR, DAY = 3600, 86_400
 MIDNIGHT = NOW - NOW % DAY
@@ -268,10 +269,7 @@ def test_a_million_rows_go_in_short_steps(data, capsys):
     sparse(data, MIDNIGHT - 3 * DAY, NOW)
     with database.writer(data) as db, database.transaction(db):
         start = MIDNIGHT - 12 * DAY
-        db.executemany(
-            "INSERT INTO sample VALUES (1, ?, ?, 1)",
-            ((start + number, series) for number in range(20_000) for series in range(1, 51)),
-        )
+        put_samples(db, ((start + number, series, 1) for number in range(20_000) for series in range(1, 51)))
     longest, removed, more = 0.0, 0, True
     while more:
         began = time.perf_counter()
@@ -402,14 +400,13 @@ def test_a_torn_archive_gives_what_is_whole_and_says_so(data):
         archive.read()
 
 
+@pytest.mark.sqlite("the file gives pages back")
 def test_the_file_shrinks_when_rows_are_gone(data):
     retention(data, 10)
     sparse(data, MIDNIGHT - 3 * DAY, NOW)
     with database.writer(data) as db, database.transaction(db):
-        db.executemany(
-            "INSERT INTO sample VALUES (1, ?, ?, 1)",
-            ((MIDNIGHT - 12 * DAY + number, series) for number in range(5_000) for series in range(1, 51)),
-        )
+        start = MIDNIGHT - 12 * DAY
+        put_samples(db, ((start + number, series, 1) for number in range(5_000) for series in range(1, 51)))
     path = os.path.join(data, database.NAME)
     with database.writer(data) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

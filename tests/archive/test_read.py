@@ -1,6 +1,5 @@
 """The one door to samples: whatever is packed, rolled up or late, the answer is that of a plain count."""
 
-import sqlite3
 import tempfile
 
 import pytest
@@ -11,6 +10,7 @@ from archive import database, pack, purge, read, rollup
 from tests import cycles
 from tests.conftest import NOW, make_data
 from tests.cycles import Failed, archive, machine
+from tests.engines import put_samples, scratch
 
 HOUR, DAY = 3600, 86_400
 MIDNIGHT = NOW - NOW % DAY
@@ -72,7 +72,7 @@ def _check_points(db, line, first, later, more, rolled, packed, again, fine, sta
     def store(samples):
         for at, value in samples.items():
             if at not in known:
-                db.execute("INSERT INTO sample VALUES (1, ?, ?, ?)", (at, line.id, value))
+                put_samples(db, [(at, line.id, value)])
                 known[at] = value
                 rollup.mark_late(db, 1, at, NOW)
 
@@ -223,23 +223,20 @@ def test_a_read_is_one_picture_while_others_write(data):
 )
 def test_the_newest_values_are_those_of_a_plain_search(rows, rolled_hours, late, within):
     """Whatever is rolled up: found by rollups, or by reading back."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    database.migrate(db)
     newest = MIDNIGHT + 25 * HOUR
-    db.execute("INSERT INTO metric VALUES (1, 'm', 'gauge', 'count', 1, '', '', '', '')")
-    for series in range(1, 6):
-        db.execute("INSERT INTO series VALUES (?, 1, 1, ?, 0)", (series, f'{{"n":"{series}"}}'))
-    db.execute("INSERT INTO cycle VALUES (1, ?, 'b', 1, 0, 1, 0, 1)", (newest,))
-    for minute, series in rows:
-        db.execute("INSERT INTO sample VALUES (1, ?, ?, ?)", (MIDNIGHT + minute * 60, series, minute))
-    while rollup.roll(db, 1, MIDNIGHT + rolled_hours * HOUR + 120):
-        pass
-    if late:
-        rollup.mark_late_hours(db, 1, [MIDNIGHT + 3 * HOUR], NOW)
+    with scratch() as db:
+        db.execute("INSERT INTO metric VALUES (1, 'm', 'gauge', 'count', 1, '', '', '', '')")
+        for series in range(1, 6):
+            db.execute("INSERT INTO series VALUES (?, 1, 1, ?, 0)", (series, f'{{"n":"{series}"}}'))
+        db.execute("INSERT INTO cycle VALUES (1, ?, 'b', 1, 0, 1, 0, 1)", (newest,))
+        put_samples(db, [(MIDNIGHT + minute * 60, series, minute) for minute, series in rows])
+        while rollup.roll(db, 1, MIDNIGHT + rolled_hours * HOUR + 120):
+            pass
+        if late:
+            rollup.mark_late_hours(db, 1, [MIDNIGHT + 3 * HOUR], NOW)
 
-    wanted = {}
-    for minute, series in sorted(rows):
-        if newest - within <= MIDNIGHT + minute * 60 <= newest:
-            wanted[series] = (MIDNIGHT + minute * 60, minute)
-    assert read.latest(db, 1, within) == wanted
-    db.close()
+        wanted = {}
+        for minute, series in sorted(rows):
+            if newest - within <= MIDNIGHT + minute * 60 <= newest:
+                wanted[series] = (MIDNIGHT + minute * 60, minute)
+        assert read.latest(db, 1, within) == wanted

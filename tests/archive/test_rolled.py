@@ -10,6 +10,7 @@ from archive import columns, database, past, read, rolled, rollup
 from tests import cycles
 from tests.conftest import NOW
 from tests.cycles import dump
+from tests.engines import watched
 
 HOUR, DAY = 3600, 86_400
 MIDNIGHT = NOW - NOW % DAY
@@ -166,11 +167,10 @@ def test_days_are_sums_of_hours(data):
             "SELECT at, least, greatest, sum, count FROM rollup WHERE series=? AND step=86400", (line.id,)
         )
         assert days.fetchall()[1] == (MIDNIGHT + DAY, 24_000, 94_000, 3 * sum(range(24, 48)) * 1000, 48)
-        counted: list[str] = []
-        db.set_trace_callback(counted.append)
-        year = read.points(db, 1, line, MIDNIGHT, MIDNIGHT + 3 * DAY, DAY)
+        with watched(db) as seen:
+            year = read.points(db, 1, line, MIDNIGHT, MIDNIGHT + 3 * DAY, DAY)
     assert [point.count for point in year] == [48, 48, 48]
-    assert [text for text in counted if "FROM sample" in text and "BETWEEN" not in text] == []
+    assert [text for text in seen.statements if "FROM sample" in text and "BETWEEN" not in text] == []
 
 
 def test_a_late_text_makes_rows_of_the_stretch_and_the_next_packing_a_blob(data):

@@ -6,8 +6,9 @@ import stat
 import pytest
 
 from archive import backup, database, settings, setup
-from tests import cycles
+from tests import conftest, cycles
 from tests.conftest import NOW
+from tests.engines import ON_POSTGRESQL
 
 
 def config(data: str, **more: str) -> settings.Settings:
@@ -54,6 +55,7 @@ def test_a_second_run_changes_nothing_and_makes_no_backup(tmp_path):
     assert backup.names(os.path.join(data, "backups")) == []
 
 
+@pytest.mark.sqlite("a backup is a copy of the file")
 def test_d16_before_a_migration_there_is_a_backup_of_the_old_schema(tmp_path, monkeypatch):
     data = str(tmp_path / "data")
     older = tmp_path / "older"
@@ -72,6 +74,7 @@ def test_d16_before_a_migration_there_is_a_backup_of_the_old_schema(tmp_path, mo
     assert not database.pending(data)
 
 
+@pytest.mark.sqlite("a backup is a copy of the file")
 def test_d16_without_a_backup_there_is_no_migration(tmp_path, monkeypatch):
     data = str(tmp_path / "data")
     older = tmp_path / "older"
@@ -88,6 +91,7 @@ def test_d16_without_a_backup_there_is_no_migration(tmp_path, monkeypatch):
     assert database.pending(data)
 
 
+@pytest.mark.sqlite("the file is lost")
 @pytest.mark.parametrize("damage", ["empty", "gone"])
 def test_d10_a_loss_is_said_in_one_line_and_nothing_is_made_anew(tmp_path, damage):
     data = str(tmp_path / "data")
@@ -118,6 +122,8 @@ def test_p13_ten_first_runs_at_once_make_one_database(tmp_path):
 
     data = str(tmp_path / "data")
     os.makedirs(data, mode=0o700)
+    if ON_POSTGRESQL:
+        conftest.use_postgresql(data, "template0")
     script = os.path.join(cycles.ROOT, "archive", "setup.py")
     runs = [
         subprocess.Popen([sys.executable, "-I", "-S", script], env={"VIGIE_DATA": data, "PATH": "/usr/bin:/bin"},

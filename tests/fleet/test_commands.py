@@ -1,5 +1,6 @@
 """`./vigie fleet`: one line from the centre, pasted on the machine; each mistake in words."""
 
+import json
 import os
 
 import pytest
@@ -10,7 +11,8 @@ from archive.fleet.policy import Scope
 from archive.thresholds import Threshold
 from tests import cycles
 from tests.conftest import NOW
-from web.commands import fleet
+from tests.fleet import test_deciding
+from web.commands import certfr, fleet
 
 
 @pytest.fixture
@@ -120,3 +122,29 @@ def test_status_says_what_comes_from_the_centre_and_leaving_says_that_it_stays(s
     assert "stays; to take it out: ./vigie fleet leave --thresholds" in command(here.data, "leave")[1]
     assert "1 threshold that the centre had set is gone." in command(here.data, "leave", "--thresholds")[1]
     assert "centre had set" not in command(here.data, "leave")[1]
+
+
+def test_decide_says_what_it_did_and_names_what_it_does_not_know(centre, command):
+    test_deciding.added(centre, 5)
+    test_deciding.published(centre)
+    reference = test_deciding.PUBLICATIONS[1]["reference"]
+
+    assert command(centre.data, "decide", reference)[:2] == (
+        0, "Publications decided: 1. Machines: 5. Verdicts to act on: 5.\n"
+    )  # fmt: skip
+    assert {where for _, where in test_deciding.kept(centre)} == {reference}
+    assert command(centre.data, "decide")[1].startswith("Publications decided: 11. Machines: 5.")
+    status, out, err = command(centre.data, "decide", reference, "CERTFR-2026-AVI-7777")
+    assert (status, out) == (1, "")
+    assert "CERTFR-2026-AVI-7777" in err
+    assert reference not in err
+
+
+def test_publications_that_come_in_are_decided_for_the_machines_at_once(centre, command, tmp_path, capsys):
+    test_deciding.added(centre, 5)
+    command(centre.data, "list")
+    path = tmp_path / "publication.json"
+    path.write_text(json.dumps(test_deciding.PUBLICATIONS[1]))
+
+    assert certfr.run(["import", str(path)]) == 0
+    assert len(test_deciding.kept(centre)) == 5

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archive import database
-from archive.fleet import members, parcel
+from archive.fleet import members, parcel, rows
 from tests import cycles
 from tests.conftest import NOW
 from tests.fleet.fleet import head
 from tests.fleet.test_taking import incident, texts
+from web import store
 from web.pages import hosts
 
 
@@ -197,3 +198,41 @@ def test_which_machines_a_publication_concerns_is_one_click_from_it(fleet):
     assert "It concerns 1 machine of the fleet." in html
     assert f'href="/hosts?advisory={reference}"' in html
     assert names(page(fleet, "/hosts?advisory=x")[1]) == []
+
+
+class Counting:
+    """A connection that counts what it is asked."""
+
+    def __init__(self, db):
+        self.db, self.asked = db, []
+
+    def execute(self, sql, *given):
+        self.asked.append(sql)
+        return self.db.execute(sql, *given)
+
+
+def test_a_page_asks_as_much_of_fifty_machines_with_incidents_as_of_one(centre, monkeypatch):
+    with database.writer(centre.data) as db, database.transaction(db):
+        for number in range(60):
+            members.add(db, f"m{number:03}", "test", NOW)
+            host = members.named(db, f"m{number:03}").host
+            rows.apply(db, host, {"incident": [incident(1), incident(2, labels='{"mount":"/srv"}')]}, NOW)
+        db.execute("UPDATE member SET joined_at=?, fresh_at=?, opened=2, worst=2", (NOW, NOW))
+    page(centre, "/hosts")  # what the bar shows is kept from one page to the next
+    asked = {}
+    real = store.db
+    for query in ("text=m001", ""):
+        with monkeypatch.context() as patched:
+            counting = []
+
+            def counted(counting=counting):
+                if not counting or counting[-1].db is not real():
+                    counting.append(Counting(real()))
+                return counting[-1]
+
+            patched.setattr(hosts.store, "db", counted)
+            status, html = page(centre, f"/hosts?{query}")
+            asked[query] = sum(len(one.asked) for one in counting)
+        assert status == 200
+    assert html.count("and 1 more") == 50
+    assert asked[""] == asked["text=m001"] < 16

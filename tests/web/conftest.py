@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
+from tests import engines
 from tests.web import browsing, site, year
 from web import passwords
 
@@ -44,5 +45,9 @@ def a_year(tmp_path_factory: pytest.TempPathFactory, cheap_passwords: None) -> s
         if not (made / "whole").exists():
             year.build(str(made), year.LIGHT)
             site.add_person(str(made))
+            if engines.ON_POSTGRESQL:  # each process has a PostgreSQL of its own
+                engines.dump(str(made), str(base / "year.dump"))
             (made / "whole").touch()
+        elif engines.ON_POSTGRESQL:
+            engines.restore(str(made), str(base / "year.dump"))
     return str(made)

@@ -69,6 +69,7 @@ def test_a_bad_setting_is_one_line_that_names_the_file_and_the_line(home):
     assert "VIGIE_LISTEN" in done.stderr
 
 
+@pytest.mark.sqlite("a backup is a copy of the file")
 def test_backups_makes_one_and_verifies_it_and_says_when_it_was_changed(home):
     assert vigie(home, "backups", "--now").returncode == 0
     path = backup.names(str(home / "backups"))[0]
@@ -80,6 +81,7 @@ def test_backups_makes_one_and_verifies_it_and_says_when_it_was_changed(home):
     assert "SHA-256" in done.stdout
 
 
+@pytest.mark.sqlite("a backup is a copy of the file")
 def test_restore_sets_the_present_database_aside_and_asks_first(home):
     vigie(home, "backups", "--now")
     with database.writer(str(home)) as db:
@@ -92,6 +94,7 @@ def test_restore_sets_the_present_database_aside_and_asks_first(home):
     assert any((home / "set-aside").iterdir())
 
 
+@pytest.mark.sqlite("a backup is a copy of the file")
 def test_restore_refuses_another_programs_file(home, tmp_path):
     foreign = tmp_path / "other.db"
     sqlite3.connect(foreign).execute("CREATE TABLE t (x)").connection.close()

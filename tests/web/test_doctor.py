@@ -12,10 +12,14 @@ import pytest
 from archive import backup, database
 from tests import cycles
 from tests.cycles import ROOT
+from tests.engines import ON_POSTGRESQL
 from tests.web import site
 from tests.web.site import NOW
 
 WELL = {"VIGIE_WEB": "0", "VIGIE_MAIL_TO": "a@example.org", "VIGIE_SMTP_HOST": "mail.example.org", "VIGIE_MAIL_FROM": "v@example.org"}  # fmt: skip
+
+SERVED = ("PostgreSQL 1", "PostgreSQL's own tools") if ON_POSTGRESQL else ("SQLite ", "the database is sound")
+OF_THE_FILE = pytest.mark.sqlite("the file is damaged, lost, or copied")
 
 
 def doctor(data: str, **environ: str) -> tuple[int, list[dict[str, str]]]:
@@ -31,7 +35,10 @@ def doctor(data: str, **environ: str) -> tuple[int, list[dict[str, str]]]:
 @pytest.fixture
 def data(tmp_path: Path) -> str:
     found = site.filled(str(tmp_path / "data"), 20)
-    backup.make(found, os.path.join(found, "backups"), NOW)
+    if not ON_POSTGRESQL:
+        backup.make(found, os.path.join(found, "backups"), NOW)
+    with database.locked(found):
+        pass
     return found
 
 
@@ -39,7 +46,7 @@ def test_all_is_looked_at_and_the_status_is_that_of_the_findings(data: str) -> N
     status, found = doctor(data)
     said = "\n".join(one["what"] for one in found)
     for words in (
-        "is yours alone", "for Vigie's own data", "no step holds its lock", "SQLite ", "the database is sound", "last cycle",
+        "is yours alone", "for Vigie's own data", "no step holds its lock", *SERVED, "last cycle",
         "probes answer", "backup", "purging waits", "in the zone", "mails go to a@example.org", "CERT-FR", "dashboard",
     ):  # fmt: skip
         assert words in said, words
@@ -84,11 +91,13 @@ def write(data: str, name: str, mode: int) -> None:
         (lambda data: write(data, "settings.env", 0o644), {}, "chmod"),
         (lambda data: write(data, "lock", 0o644), {}, "chmod o="),
         (let_a_text_wait, {}, "./run_all.sh --flush"),
-        (damage, {}, "./vigie restore"),
-        (lambda data: os.unlink(os.path.join(data, database.NAME)), {}, "./vigie restore"),
+        pytest.param(damage, {}, "./vigie restore", marks=OF_THE_FILE),
+        pytest.param(
+            lambda data: os.unlink(os.path.join(data, database.NAME)), {}, "./vigie restore", marks=OF_THE_FILE
+        ),
         (lambda data: None, {"VIGIE_NOW": str(NOW + 3600)}, "./run_all.sh"),
         (lambda data: None, {"VIGIE_NOW": str(NOW - 3600)}, "timedatectl"),
-        (change_the_backup, {}, "./vigie backups --now"),
+        pytest.param(change_the_backup, {}, "./vigie backups --now", marks=OF_THE_FILE),
         (fail_a_probe, {}, "probes/disk.*"),
         (lambda data: None, {"VIGIE_MAIL_TO": ""}, "./vigie recipients add"),
         (lambda data: None, {"VIGIE_WEB": "1", "VIGIE_LISTEN": "127.0.0.1:9"}, "./run_all.sh start"),
@@ -110,7 +119,7 @@ def test_each_trouble_is_found_with_the_command_to_type_and_status_1(
 
 @pytest.mark.needs_root
 def test_a_file_of_another_owner_is_named_with_the_command(data: str) -> None:
-    os.chown(os.path.join(data, database.NAME), 65534, 65534)
+    os.chown(os.path.join(data, database.LOCK if ON_POSTGRESQL else database.NAME), 65534, 65534)
     status, found = doctor(data)
     assert status == 1
     assert any("belongs to another user" in one["what"] and "chown" in one["fix"] for one in found)

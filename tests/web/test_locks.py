@@ -19,7 +19,8 @@ def test_locks_that_nobody_holds_are_well(data: str) -> None:
 
 def test_a_lock_that_everybody_may_open_is_named(data: str) -> None:
     path = os.path.join(data, lock.LOCK)
-    os.chmod(path, 0o644)
+    with lock.locked(data):
+        os.chmod(path, 0o644)
     assert locks.look(data).open == [path]
     os.chmod(path, 0o660)  # the form with two users of one group
     assert locks.look(data).open == []
@@ -27,6 +28,8 @@ def test_a_lock_that_everybody_may_open_is_named(data: str) -> None:
 
 def test_a_lock_is_held_too_long_by_the_age_of_its_holder(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = os.path.join(data, lock.LOCK)
+    with lock.locked(data):
+        pass
     began = time.monotonic()
     holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True)
     try:

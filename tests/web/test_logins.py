@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from archive import logins as rows
+from tests import engines
 from tests.web import site
 from tests.web.site import NOW, PASSWORD, Clock
 from web import first, logins, passwords, secret
@@ -258,8 +259,7 @@ def test_cookies_hold_no_name_and_are_guarded(data: str) -> None:
     for header in answer.headers.getlist("Set-Cookie"):
         assert "HttpOnly" in header
         assert "SameSite=Lax" in header
-    with open(f"{data}/logins.db", "rb") as file:
-        stored = file.read()
+    stored = engines.bytes_of(data, "logins.db")
     token = re.findall(rb"[A-Za-z0-9_-]{43}", stored)
     cookie = client.get_cookie("vigie")
     assert cookie
@@ -407,6 +407,7 @@ def test_w30_the_key_is_made_private_and_refused_when_it_is_not(tmp_path: object
             secret.keys(path)
 
 
+@pytest.mark.sqlite("the file's rights")
 def test_w30_a_log_in_database_that_others_may_open_is_refused(data: str) -> None:
     from archive import database
 

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 from archive import database
 from archive.certfr import document
 from archive.certfr import store as publications
+from tests import engines
 from tests.web import site
 from tests.web.site import NOW, Clock
 from tests.web.test_access import VALUES, routes
@@ -227,9 +228,8 @@ def test_healthz_is_200_while_fresh_and_503_when_old_or_empty_or_unreadable(
     assert (empty.status_code, empty.get_json()) == (503, {"status": "stale", "age_seconds": None})
     path = site.folder(f"{tmp_path}/broken")
     client = site.site(path).test_client()
-    with open(f"{path}/{database.NAME}", "wb") as file:
-        file.write(b"no database" * 1000)
-    broken = client.get("/healthz")
+    with engines.unreadable(path):
+        broken = client.get("/healthz")
     assert (broken.status_code, broken.get_json()) == (503, {"status": "unknown", "age_seconds": None})
     for answer in (fresh, stale, empty, broken):
         assert complaints(told, shape, answer.get_json()) == []

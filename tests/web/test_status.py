@@ -19,6 +19,7 @@ import pytest
 from archive import database
 from archive.certfr import document
 from archive.certfr import store as publications
+from tests import engines
 from tests.web import site
 from tests.web.hostile import hostile
 from tests.web.site import NOW
@@ -120,9 +121,8 @@ def test_what_cannot_be_read_is_unknown_and_says_what_to_type(tmp_path: object) 
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.count("\n") == 1
     path = site.folder(f"{tmp_path}/damaged")
-    with open(os.path.join(path, database.NAME), "r+b") as file:
-        file.write(b"x" * 4096)
-    done = asked(path)
+    with engines.unreadable(path):
+        done = asked(path)
     assert (done.returncode, done.stdout) == (3, "")
     assert "Traceback" not in done.stderr
 
@@ -250,11 +250,10 @@ def test_watch_goes_on_when_the_database_goes_away(tmp_path: object) -> None:
     path = site.filled(f"{tmp_path}/data", 5)
     terminal = Terminal(path, "--watch", "1")
     terminal.read("All is well")
-    os.rename(os.path.join(path, database.NAME), os.path.join(path, "aside"))
-    terminal.read("is gone")
-    assert "? Unknown" in ESCAPE.sub("", terminal.text)
-    assert "is gone" in terminal.text
-    os.rename(os.path.join(path, "aside"), os.path.join(path, database.NAME))
+    with engines.away(path):
+        terminal.read(engines.AWAY_PLAIN)
+        assert "? Unknown" in ESCAPE.sub("", terminal.text)
+        assert engines.AWAY_PLAIN in terminal.text
     os.killpg(terminal.process.pid, signal.SIGINT)
     terminal.read()
     assert terminal.end() in (0, 3)

@@ -223,6 +223,7 @@ def test_a_reader_makes_none(data: str) -> None:
     assert client.post("/tokens", data={"name": "x", "csrf_token": given}).status_code == 403
 
 
+@pytest.mark.sqlite("the file of the version before")
 def test_a_log_in_database_of_the_version_before_is_brought_up_by_the_first_look(tmp_path: object) -> None:
     path = site.folder(f"{tmp_path}/data")
     with open(os.path.join(logins.MIGRATIONS, "0001_logins.sql"), encoding="utf-8") as file:

@@ -26,6 +26,7 @@ from archive.certfr.verdict import Verdict, reason
 from archive.incidents import Incident
 from tests import cycles
 from tests.cycles import ROOT
+from tests.engines import analyze, put_samples
 
 NOW = 1_795_428_780  # 2026-11-23 10:13 UTC
 DAY, HOUR = 86_400, 3600
@@ -292,11 +293,12 @@ def _months(data: str, chance: random.Random, live: int, coarse: int, fine: int)
                 "INSERT INTO cycle VALUES (1, ?, ?, ?, 2, 12, 1, 90)",
                 ((at, cycles.BOOT, float(at - BOOTED)) for at in times if not GAP[0] <= at < GAP[1]),
             )
-            db.executemany("INSERT INTO sample VALUES (1, ?, ?, ?)", _rows(times, keys, chance))
+            put_samples(db, _rows(times, keys, chance))
         more = True
         while more:
             with database.transaction(db):
                 more = rollup.roll(db, 1, end, 500)
+            analyze(db)
         with database.transaction(db):
             for day in range(START // DAY * DAY, (end - 2 * DAY) // DAY * DAY, DAY):
                 pack.pack_day(db, 1, day)

@@ -17,6 +17,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--now", action="store_true", help=_("make one now"))
     asked = parser.parse_args(argv)
     config, now = settings.load(), clock.now()
+    backup.only_here(config.data)
     if asked.now:
         made = backup.make(config.data, config.backup_dir, now)
         _terminal.say(_("Made and compared: %(path)s", path=made.path))

@@ -1,4 +1,4 @@
-"""`./vigie fleet`: several machines. At the centre: add, list, tag, revoke, retire. On a machine: join, status, leave, send."""
+"""`./vigie fleet`: several machines. At the centre: add, list, tag, revoke, retire, decide. On a machine: join, status, leave, send."""
 
 import argparse
 
@@ -10,7 +10,9 @@ from archive.settings import Settings
 from web import fleet
 from web.commands import _terminal
 
-HELP = N_("several machines: at the centre add, list, tag, revoke, retire; on a machine join, status, leave, send")
+HELP = N_(
+    "several machines: at the centre add, list, tag, revoke, retire, decide; on a machine join, status, leave, send"
+)
 
 
 def run(argv: list[str]) -> int:
@@ -18,7 +20,15 @@ def run(argv: list[str]) -> int:
     words = _terminal.words()
     asked = _parser(words).parse_args(argv)
     config = settings.load()
-    doing = {"join": _join, "status": _status, "leave": _leave, "send": _send, "list": _list, "add": _add}
+    doing = {
+        "join": _join,
+        "status": _status,
+        "leave": _leave,
+        "send": _send,
+        "list": _list,
+        "add": _add,
+        "decide": _decide,
+    }
     try:
         return doing.get(asked.what, _change)(config, asked, words)
     except members.MemberError as error:
@@ -32,7 +42,7 @@ def _parser(words: Words) -> argparse.ArgumentParser:
     _ = words.gettext
     parser = argparse.ArgumentParser(prog="vigie fleet", description=_(HELP))
     doing = parser.add_subparsers(
-        dest="what", required=True, metavar="add | list | tag | revoke | retire | join | status | leave | send"
+        dest="what", required=True, metavar="add | list | tag | revoke | retire | decide | join | status | leave | send"
     )
     for what, told in (
         ("add", _("a new machine; prints the one line to paste there")),
@@ -45,6 +55,11 @@ def _parser(words: Words) -> argparse.ArgumentParser:
         if what in ("add", "tag"):
             one.add_argument("tags", metavar="TAG", nargs="*")
     doing.add_parser("list", help=_("machines, when they were last heard, what is odd about them"))
+    decide = doing.add_parser(
+        "decide",
+        help=_("which machines publications concern, from the packages that they sent (done after every reading)"),
+    )
+    decide.add_argument("references", metavar="REFERENCE", nargs="*")
     join = doing.add_parser("join", help=_("send to this centre from now on"))
     join.add_argument("url", metavar="URL")
     join.add_argument("token", metavar="TOKEN")
@@ -105,6 +120,34 @@ def _line(one: Member, odd: list[fleet.Doubt], words: Words, now: int) -> str:
         parts.append(words.ngettext("%(num)s cycle behind", "%(num)s cycles behind", one.waiting))
     parts += [words.gettext(doubt.message, **doubt.values) for doubt in odd]
     return " · ".join(parts)
+
+
+def _decide(config: Settings, asked: argparse.Namespace, words: Words) -> int:
+    """What waits for it; or these publications, whatever was decided before."""
+    from archive.fleet import deciding
+
+    now = clock.now()
+    trackers = deciding.kept_tracker(config.data)
+    if asked.references:
+        with database.reader(config.data) as db:
+            found = deciding.waiting(db, now, asked.references)
+        if len(found) < len(set(asked.references)):
+            known = {one.publication.reference for one in found}
+            missing = [_terminal.shown(one) for one in asked.references if one not in known]
+            _terminal.complain(
+                words.gettext("Not among the publications that were read: %(names)s", names=", ".join(missing))
+            )
+            return 1
+        report = deciding.decide(config.data, found, now, trackers)
+    else:
+        report = deciding.turn(config.data, now, trackers)
+    _terminal.say(
+        words.gettext(
+            "Publications decided: %(count)s. Machines: %(machines)s. Verdicts to act on: %(kept)s.",
+            count=words.number(report.publications), machines=words.number(report.machines), kept=words.number(report.kept),
+        )
+    )  # fmt: skip
+    return 0
 
 
 # --- on a machine ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--yes", action="store_true", help=_("do not ask"))
     asked = parser.parse_args(argv)
     config, now = settings.load(), clock.now()
+    backup.only_here(config.data)
     path = asked.file or newest_sound(config.backup_dir)
     if path is None:
         _terminal.complain(

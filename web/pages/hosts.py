@@ -56,7 +56,9 @@ def page() -> ResponseReturnValue:
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
-    counts = _counted(asked.tag) if asked.tag else members.counted(db, now)
+    counts, tags = members.tally(db, now)
+    if asked.tag:
+        counts = _counted(asked.tag)
     return render_template(
         "hosts.html",
         rows=[
@@ -65,7 +67,7 @@ def page() -> ResponseReturnValue:
         ],
         counts=[(key, counts[key], _(word)) for key, word in STATE_WORDS.items() if counts[key]],
         total=sum(counts[key] for key in counts if key != "away"),
-        tags=members.tags(db),
+        tags=tags,
         asked={name: value for name, value in asked._asdict().items() if value},
         more=skip + PAGE if len(found) > PAGE else None,
         less=max(0, skip - PAGE) if skip else None,
@@ -110,14 +112,11 @@ def _open(tag: str) -> list[Open]:
 
 def _worst(found: list[Member]) -> dict[int, str]:
     """The first words about each machine that has something open."""
+    told: dict[int, str] = {}
     metrics = {metric.name: metric for metric in read.metrics(store.db())}
-    told = {}
-    for one in found:
-        if one.opened:
-            live = [each for each in incidents.live(store.db(), one.host) if each.opened_at is not None]
-            live.sort(key=lambda each: (each.level != "critical", each.since_at))
-            if live:
-                told[one.host] = sentences.story(live[0], metrics.get(live[0].metric), words()).title
+    for incident in incidents.open_on(store.db(), [one.host for one in found if one.opened]):
+        if incident.host not in told:  # the gravest comes first
+            told[incident.host] = sentences.story(incident, metrics.get(incident.metric), words()).title
     return told
 
 
@@ -149,17 +148,21 @@ def _figure(values: list[float | None], label: str) -> Figure:
     return Figure(label, "" if last is None else words().percent(last, 0), path_of(values))
 
 
+# Where the points of a line stand, the newest at the right edge: of each page's thousands, none is written twice.
+_ACROSS = [f"{WIDTH - place * WIDTH / (members.POINTS - 1):.1f}" for place in range(members.POINTS - 1, -1, -1)]
+
+
 def path_of(values: list[float | None]) -> str:
     """Shares of 0 to 1, the newest last, as a line over an hour; a missing one breaks it. Pure."""
+    shown = values[-members.POINTS :]
     parts = []
     pen = "M"
-    for place, value in enumerate(values[-members.POINTS :]):
+    for x, value in zip(_ACROSS[len(_ACROSS) - len(shown) :], shown, strict=True):
         if value is None:
             pen = "M"
             continue
-        x = WIDTH - (len(values[-members.POINTS :]) - 1 - place) * WIDTH / (members.POINTS - 1)
-        y = HEIGHT - 1 - min(1.0, max(0.0, value)) * (HEIGHT - 2)
-        parts.append(f"{pen}{x:.1f} {y:.1f}")
+        share = 0.0 if value < 0 else 1.0 if value > 1 else value
+        parts.append(f"{pen}{x} {HEIGHT - 1 - share * (HEIGHT - 2):.1f}")
         pen = "L"
     return " ".join(parts) if len(parts) > 1 else ""
 
