@@ -126,6 +126,3 @@ def test_a_full_disk_is_503_and_after_room_is_made_all_is_there_once(cluster, tm
             assert everything(folder, centre.member(one.name).host) == everything(one.data, 1)
             assert len(everything(one.data, 1)) > 60 * 40
     assert len(cycles.dump(folder, "cycle")["cycle"]) == len(NAMES) * 60
-    print(
-        f"{len(refused)} parcels refused, {len(answers) - len(refused)} taken while the disk was full", file=sys.stderr
-    )
