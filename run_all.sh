@@ -8,6 +8,7 @@ unset CDPATH
 cd -- "${BASH_SOURCE[0]%"${BASH_SOURCE[0]##*/}"}." && root=$PWD
 python=$root/.venv/bin/python
 interactive=0
+complete=0
 apprise=0
 centre=0
 [[ -z ${VIGIE_NOTIFY_URLS:-} ]] || apprise=1
@@ -18,28 +19,9 @@ say() { # <French> <English>
   if [[ ${VIGIE_LANGUAGE:-fr} == en ]]; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi
 }
 
-step() { # <French> <English>: progress, for a person only
-  ((interactive)) || return 0
-  printf '· '
-  say "$1" "$2"
-}
-
 fail() { # <status> <French> <English>
   { printf 'vigie: ' && say "$2" "$3"; } >&2
   exit "$1"
-}
-
-usage() {
-  say "Usage : ./run_all.sh [start | stop | --flush | --help]
-  (rien)    un passage : sondes, archivage, jugement ; installe ce qui manque ; lance le tableau de bord
-  start     relance le tableau de bord après un « stop », puis fait un passage
-  stop      arrête le tableau de bord ; il le reste jusqu'à « start » ou un passage au terminal
-  --flush   archive tout ce qui attend, sans sonder" \
-    "Usage: ./run_all.sh [start | stop | --flush | --help]
-  (nothing) one cycle: probes, archiving, judging; sets up what is missing; starts the dashboard
-  start     starts the dashboard again after a stop, then runs a cycle
-  stop      stops the dashboard; it stays stopped until start, or a cycle run at a terminal
-  --flush   archives all that waits, without probing"
 }
 
 # The few settings that the shell itself needs. The file is data: it is read, never sourced. Python checks every line.
@@ -81,260 +63,66 @@ absolute() { # <path>: from the project's folder, as archive/settings.py does
   if [[ $1 == /* ]]; then printf -v REPLY %s "$1"; else printf -v REPLY %s "$root/$1"; fi
 }
 
-take_the_lock() {
+open_the_lock() { # descriptor 9: alerts/run_cycle.py takes the lock on it
   [[ ! -L $data/run_all.lock ]] || fail 1 "$data/run_all.lock est un lien symbolique ; supprimez-le." \
     "$data/run_all.lock is a symbolic link; remove it."
   exec 9>>"$data/run_all.lock"
-  if ! flock -n 9; then
-    step "Un passage est déjà en cours." "A cycle is already running."
-    exit 0
-  fi
 }
 
-find_python() { # sets REPLY to a Python of 3.11 or later
-  local name
-  for name in python3 python3.14 python3.13 python3.12 python3.11; do
-    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      REPLY=$name
-      return
-    fi
-  done
-  fail 127 "Python 3.11 ou plus récent est introuvable dans $PATH." "Python 3.11 or later is not in $PATH."
-}
-
-# Made aside, then put in place: the dashboard that runs keeps its packages until it is started again, and an upgrade
-# without network keeps the old ones (the minute's path needs none of them) and tries again within the hour.
-install_packages() {
-  local log=$data/log/install.log
-  if [[ -e .venv/complete && -n $(find .venv -maxdepth 1 -name tried -mmin -60) ]]; then return; fi
-  find_python
-  if ! "$REPLY" -c 'import ensurepip, venv' 2>/dev/null; then
-    fail 1 "il manque le module venv de Python. Tapez : sudo apt install python3-venv" \
-      "Python's venv module is missing. Type: sudo apt install python3-venv"
-  fi
-  local -a wanted=(-r requirements.txt)
-  ((!apprise)) || wanted+=(-r requirements-apprise.txt)
-  ((!centre)) || wanted+=(-r requirements-fleet.txt)
-  step "Installation des paquets Python dans .venv (une fois, une minute)…" \
-    "Installing the Python packages in .venv (once, about a minute)…"
-  if ! { "$REPLY" -m venv --clear .venv.new && .venv.new/bin/python -m pip install --quiet --disable-pip-version-check \
-    --no-input --require-hashes "${wanted[@]}"; } >"$log" 2>&1 9>&-; then
-    rm -rf .venv.new
-    [[ -e .venv/complete ]] || fail 1 \
-      "l'installation des paquets a échoué : voyez $log (sans réseau ? réessayez ./run_all.sh plus tard)." \
-      "installing the packages failed: see $log (no network? try ./run_all.sh again later)."
-    : >.venv/tried
-    { say "vigie: les nouveaux paquets n'ont pu être installés (voyez $log) ; les anciens servent encore." \
-      "vigie: the new packages could not be installed (see $log); the old ones still serve."; } >&2
-    return
-  fi
-  : >.venv.new/complete
-  ((!apprise)) || : >.venv.new/apprise
-  ((!centre)) || : >.venv.new/fleet
-  rm -rf .venv.old
-  [[ ! -e .venv ]] || mv .venv .venv.old
-  mv .venv.new .venv
-  rm -rf .venv.old
-}
-
-set_up() {
-  if [[ ! -d $data/spool || ! -d $data/journal || ! -d $data/probes || ! -d $data/run || ! -d $data/log || ! -d $data/quarantine ]]; then
-    mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
-  fi
-  if [[ ! -e .venv/complete || requirements.txt -nt .venv/complete || ($apprise == 1 && ! -e .venv/apprise) || ($centre == 1 && ! -e .venv/fleet) ]]; then
-    install_packages
-  fi
-  [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
-    "$python cannot be run; remove .venv and run ./run_all.sh again."
+is_set_up() { # and can be left alone; the newest migration is the last by name
   local newest=(archive/migrations/*.sql) schema=
+  [[ -d $data/spool && -d $data/journal && -d $data/probes && -d $data/run && -d $data/log && -d $data/quarantine &&
+    -e .venv/complete && -x $python && -e $data/installed && ! requirements.txt -nt .venv/complete ]] || return 1
+  ((!apprise)) || [[ -e .venv/apprise ]] || return 1
+  ((!centre)) || [[ -e .venv/fleet ]] || return 1
   [[ ! -e $data/run/schema ]] || read -r schema <"$data/run/schema" || true
-  if [[ $schema != "${newest[-1]}" || ! -e $data/installed ]]; then
-    step "Préparation de la base de données…" "Preparing the database…"
-    [[ -e $data/installed ]] || export VIGIE_FIRST=1
-    "$python" -I -S archive/setup.py 9>&- || exit 1
-    printf '%s\n' "${newest[-1]}" >"$data/run/schema"
-  fi
+  [[ $schema == "${newest[-1]}" ]]
 }
 
-# The dashboard that we started: its pid and start time, so that a pid given to another program is never taken for it.
-web_runs() {
-  local pid started line
-  [[ -r $data/run/web.pid ]] || return 1
-  read -r pid started <"$data/run/web.pid" || return 1
-  [[ $pid =~ ^[0-9]+$ && -r /proc/$pid/stat ]] || return 1
-  read -r line <"/proc/$pid/stat" || return 1
-  line=${line##*) }
-  # shellcheck disable=SC2086 # the fields are wanted apart
-  set -- $line
-  [[ ${20} == "$started" ]] && REPLY=$pid
+beside() { # the rest of this program; most cycles of a day need none of it, and to read it is a third of what their Bash costs
+  # shellcheck source=alerts/beside.sh
+  ((complete)) || . alerts/beside.sh
+  complete=1
 }
 
-stop_web() {
-  local tries=50
-  web_runs || return 0
-  kill "$REPLY" 2>/dev/null || true
-  while ((tries--)) && web_runs; do sleep 0.1; done
-  if web_runs; then kill -KILL "$REPLY"; fi
-  rm -f -- "$data/run/web.pid"
-}
-
-start_web() {
-  [[ ${VIGIE_WEB:-1} == 1 && ! -e $data/run/web.stopped ]] || return 0
-  # An upgrade brings a newer CHANGELOG: the dashboard that still runs the old code is started again.
-  if web_runs; then
-    [[ CHANGELOG.md -nt $data/run/web.pid ]] || return 0
-    stop_web
-  fi
-  step "Lancement du tableau de bord…" "Starting the dashboard…"
-  keep_short "$data/log/web.log"
-  setsid "$python" -m web.serve </dev/null >>"$data/log/web.log" 2>&1 9>&- &
-  ((interactive)) || return 0
-  local tries=100
-  while ((tries--)) && ! web_runs; do sleep 0.1; done
-  web_runs || fail 1 "le tableau de bord n'a pas démarré : voyez $data/log/web.log" \
-    "the dashboard did not start: see $data/log/web.log"
-}
-
-keep_short() { # <file>: at most two files of 1 MB each; never through a link that somebody put there
-  local -a found
-  [[ ! -L $1 ]] || rm -f -- "$1"
-  [[ -e $1 ]] || return 0
-  mapfile -t found < <(find "$1" -size +1024k)
-  ((${#found[@]} == 0)) || mv -f -- "$1" "$1.1"
-}
-
-# What the cycle said is due now, each in the background and each at most once at a time.
-start_steps() {
-  local line
-  [[ -r $data/run/due ]] || return 0
-  while read -r line; do
-    case $line in
-      send) detached alerts -m alerts.outbox ;;
-      upkeep)
-        detached upkeep -m archive.upkeep
-        detached baseline -m alerts.baseline # once a day by its own count, at idle priority
-        ;;
-      fleet) detached fleet-watch -m alerts.fleet ;;
-      certfr) detached certfr -m web certfr refresh --quiet ;;
-      evidence\ *)
-        read -ra line <<<"${line#evidence }"
-        # It waits for its turn: what opens while another incident is looked at wants its evidence too.
-        patience=60 detached evidence -m alerts.evidence --incident "${line[@]}"
-        ;;
-    esac
-  done <"$data/run/due"
-}
-
-# The outside watcher: told when a cycle begins, when it was good, and when it failed. Never waited for.
-ping() { # start | good | fail
-  [[ -z ${VIGIE_PING_URL:-} || ! -x $python ]] || detached "ping-$1" -m web ping "$1"
-}
-
-failed() { # <status>
-  (($1 == 0)) || ping fail
-}
-
-detached() { # <name> <python argument>... ; with patience=N it waits up to N seconds for the one before it
-  local name=$1
-  shift
-  keep_short "$data/log/$name.log"
-  setsid flock -w "${patience:-0}" "$data/run/$name.lock" nice -n 10 "$python" "$@" </dev/null >>"$data/log/$name.log" 2>&1 9>&- &
-}
-
-record() { # <command>...: a step that writes
-  local said status=0
-  said=$("$@" 2>&1 9>&-) || status=$?
-  recorded "$status" "$said"
-}
-
-recorded() { # <status> <what it said, '' when it was said already>: what cannot be recorded is mailed, once an hour at most
-  [[ -z $2 ]] || printf '%s\n' "$2" >&2
-  (($1)) || return 0
-  (($1 < 128)) || exit "$1" # somebody stopped it
-  # To nowhere, not to a log: the disk may be full.
-  setsid "$python" -m web urgent "${2:-probes/run.sh: the text of this cycle cannot be written (disk full, or read-only?)}" </dev/null >/dev/null 2>&1 9>&- &
-  exit 1
-}
-
-# The probes: the runner is read into this very shell, which costs a process less. It hides the settings from the
-# probes, changes PATH and the shell's options, and takes the traps: all of it is put back.
-probe() {
-  searched=$PATH set_now=${VIGIE_NOW-unset} shown=("${!VIGIE_@}")
-  # shellcheck source=probes/run.sh
-  . probes/run.sh
-  trap - INT TERM HUP XFSZ
-  trap 'failed $?' EXIT
-  set +o noclobber
-  shopt -u nullglob
-  show_settings
-  if ((failed)); then recorded 1 ""; fi
-}
-
-show_settings() { # the environment as it was before the runner
-  local name
-  PATH=$searched
-  export -n VIGIE_NOW VIGIE_STATE VIGIE_ROOT
-  for name in "${shown[@]}"; do export "${name?}"; done
-  if [[ $set_now == unset ]]; then unset VIGIE_NOW; else VIGIE_NOW=$set_now; fi
-}
-
-probes_failed() { # <status>: the runner ends by itself, and with it this shell
-  local status=0
-  show_settings
-  # With room made the whole cycle is begun again, by this very process; the reserve is gone then, so once only.
-  if (($1 == 1)) && free_reserve; then exec "$root/run_all.sh"; fi
-  (recorded "$1" "") || status=$?
-  failed "$status"
-}
-
-# Whether this cycle may wait for the next ones to be archived.
-may_wait() { # status 0: nothing has changed that anybody would have to be told
-  [[ ${VIGIE_WAIT:-1} == 1 ]] || return 1
-  # Asked at every cycle: it follows the counters from one to the next.
-  awk -f alerts/calm.awk "$data/run" "$spool" && ((!interactive)) && [[ -s $data/vigie.db ]] &&
-    # The settings, the database, the program: whoever changed one of them wants to see it.
-    [[ ! $data/vigie.db -nt $data/run/calm && ! $data/settings.env -nt $data/run/calm && ! CHANGELOG.md -nt $data/run/calm ]]
-}
-
-# A disk that is full takes not even the cycle's text: the reserve makes room for it, for the incident and for its mail.
-# Upkeep sets it aside again (archive/upkeep.py).
-free_reserve() {
-  local room
-  [[ -e $data/reserve ]] || return 1
-  room=$(stat -f -c '%a*%S' -- "$data") && ((room < 1048576)) && rm -f -- "$data/reserve"
-}
-
+# alerts/run_cycle.py is the cycle; it gives this process back to `after` or to `not_recorded` when there is more to do.
 cycle() {
-  ping start
-  trap 'failed $?' EXIT
-  step "Sondes…" "Probes…"
-  probe
-  if ! may_wait; then
-    step "Archivage et jugement…" "Archiving and judging…"
-    record "$python" -I -S alerts/cycle.py
-    start_steps
+  if ((complete)); then
+    ping start
+    trap 'failed $?' EXIT
+    step "Sondes…" "Probes…"
   fi
-  [[ ! -e $data/fleet/joined ]] || detached fleet -m archive.fleet.send
-  start_web
-  ping good
+  plain_python
+  # Not as a file: what is imported is compiled once.
+  exec "$REPLY" -I -S -c 'import sys; sys.path[:0] = sys.argv[1:]; import run_cycle; run_cycle.start()' "$root/probes" "$root/alerts"
 }
 
-tell() {
-  ((interactive)) || return 0
-  "$python" -m web welcome 9>&- || true
+plain_python() { # in REPLY: what .venv was made from. To look for an environment is a tenth of its start, and the cycle needs none
+  local name value
+  REPLY=$python
+  while IFS=' =' read -r name value; do
+    if [[ $name == executable && -x $value ]]; then REPLY=$value; fi
+  done <.venv/pyvenv.cfg
 }
 
 main() {
+  [[ -z ${1:-} ]] || beside
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '' | start | stop | --flush) ;;
+    --after | --failed) [[ -e /proc/self/fd/9 ]] || { usage >&2 && exit 2; } ;;
     *) usage >&2 && exit 2 ;;
   esac
   read_settings
+  if ((interactive)) || [[ -n ${VIGIE_PING_URL:-} ]]; then beside; fi
   absolute "${VIGIE_DATA:-data}" && data=$REPLY
   export VIGIE_DATA=$data
   # Two users of one group (docs/deployment.md): the folder says so. archive/rights.py is the same rule.
   [[ ! -g $data || $(stat -c %a -- "$data") != 2770 ]] || umask 007
+  case ${1:-} in
+    --after) after "${2:-}" && exit 0 ;;
+    --failed) not_recorded "$2" "$3" ;;
+  esac
   [[ -d $data ]] || mkdir -p -- "$data" 2>/dev/null || fail 1 "le dossier $data ne peut être créé." "the folder $data cannot be made."
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then
@@ -344,14 +132,17 @@ main() {
     step "Le tableau de bord est arrêté." "The dashboard is stopped."
     exit 0
   fi
-  take_the_lock
-  set_up
+  open_the_lock
+  if ((interactive)) || [[ -n ${1:-} ]] || ! is_set_up; then
+    beside
+    take_the_lock
+    set_up
+  fi
   if [[ ${1:-} == --flush ]]; then
     exec "$python" -I -S alerts/cycle.py
   fi
   if [[ ${1:-} == start || $interactive == 1 ]]; then rm -f -- "$data/run/web.stopped"; fi
   cycle
-  tell
 }
 
 main "$@"

@@ -1,13 +1,13 @@
 """What the judge leaves behind while all is well, so that the next cycles may wait: `data/run/calm`.
 
-The shell holds each new text against it (alerts/calm.awk) and starts Python only when something could have changed, or
-when five minutes of texts wait. The file stands only while it holds: whoever takes the writer's lock removes it
+Each new text is held against it (alerts/still.py), and archived only when something could have changed, or when a quarter
+of an hour of texts wait. The file stands only while it holds: whoever takes the writer's lock removes it
 (archive/database.py), so that a saved form, a mail or a restore is followed by a judging at once.
 
     calm 1 <time of the last judged cycle> <boot> <until: when something is due>
     level <metric> above|below <bound>            the first value that could be beyond, for any line of the metric
     line <line as a probe writes it> above|below|off <bound>     a line whose own threshold differs
-    probe <name> <when its silence would be judged>
+    probe <name> <when its silence would be judged> <how long after it was last seen; 0: then, whatever is seen>
     end <version>
 
 Fields are separated by tabs. No file: something is live, or due, or the archive's own samples are watched.
@@ -21,13 +21,13 @@ from collections.abc import Callable, Iterator
 from alerts import silent
 from alerts.judge import Limit
 from alerts.minute import Minutes
+from alerts.still import STEP
 from alerts.telling import JUDGED
 from archive import incidents
 from archive.load import Loaded
 
 NAME = "calm"
 VERSION = "calm 1"
-STEP = 300  # seconds of texts that may wait: cycles of one and the same multiple of it
 _SLOWEST = 900  # seconds between cycles at most
 
 
@@ -35,9 +35,11 @@ def text(minutes: Minutes, cycle: Loaded, due: Callable[[int], object], now: int
     """The file's text after `cycle`, the newest, was judged; '' when nothing may wait. `due`: is a step due at a time."""
     if any(one.kind in JUDGED for one in incidents.live(minutes.db, minutes.host)):
         return ""
-    until = next((now + ahead for ahead in range(0, STEP + 60, 60) if due(now + ahead)), now + STEP)
-    if until == now:
+    if due(now):
         return ""
+    until = now + STEP
+    if due(until):  # what is due stays due: only then is it asked since when
+        until = next((now + ahead for ahead in range(60, STEP, 60) if due(now + ahead)), until)
     lines = [f"calm\t1\t{cycle.at}\t{cycle.boot}\t{until}"]
     for metric in minutes.rules.metrics_watched():
         if minutes.rules.metrics[metric].probe == "vigie":
@@ -87,10 +89,11 @@ def _probes(minutes: Minutes, now: int) -> Iterator[str]:
     for probe, last_run in minutes.last_runs.items():
         every = minutes.rules.every.get(probe, 1)
         # alerts/minute.py judges silence from this age on, and not of what was gone for more than a day.
-        deadline = last_run + silent.MISSED * every * 50
+        span = silent.MISSED * every * 50
+        deadline = last_run + span
         if minutes.was_never_well(probe) or now - last_run > silent.MISSED * every * _SLOWEST + 86_400:
-            deadline = now + 2 * STEP
-        yield f"probe\t{probe}\t{deadline}"
+            deadline, span = now + 2 * STEP, 0
+        yield f"probe\t{probe}\t{deadline}\t{span}"
 
 
 def path(data: str) -> str:

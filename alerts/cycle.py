@@ -80,8 +80,8 @@ def run(config: settings.Settings, now: int) -> None:
             evidence = minutes.evidence
         words = due(db, now)
         is_newest = cycles and not (newest and newest.at > cycles[-1].at)
-        if is_newest and not words and not went_back:
-            left_behind = calm.text(minutes, cycles[-1], lambda at: due(db, at), now)
+        if is_newest and not went_back:
+            left_behind = calm.text(minutes, cycles[-1], lambda at: pressing(db, at), now)
             if left_behind:
                 _write(calm.path(config.data), left_behind)
     if cycles:
@@ -121,6 +121,11 @@ def due(db: sqlite3.Connection, now: int) -> list[str]:
     if schedule.due(db, now):
         found.append("certfr")
     return found
+
+
+def pressing(db: sqlite3.Connection, now: int) -> bool:
+    """Whether a step is due that must not wait for the next archiving; the hourly ones may, and end the calm when they write."""
+    return outbox.due(db, now) or dues.fleet(db)
 
 
 def latest_json(cycle: Loaded) -> str:
@@ -189,7 +194,8 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
-def main() -> int:
+def step() -> str:
+    """The whole step, by the settings and the clock. What went wrong, in one line; '' when all is well, or when another writes."""
     data = ""
     try:
         config, now = settings.load(), clock.now()
@@ -201,15 +207,19 @@ def main() -> int:
                 raise
             run(config, now)
     except database.Busy:
-        return 0
+        return ""
     except (settings.SettingsError, database.DatabaseError) as error:
-        print(f"vigie: {error}", file=sys.stderr)
-        return 1
+        return str(error)
     except (sqlite3.Error, OSError) as error:
-        where = f"{data}: the disk is full: make room; the texts wait in the spool" if _is_full(error) else str(error)
-        print(f"vigie: {where}", file=sys.stderr)
-        return 1
-    return 0
+        return f"{data}: the disk is full: make room; the texts wait in the spool" if _is_full(error) else str(error)
+    return ""
+
+
+def main() -> int:
+    wrong = step()
+    if wrong:
+        print(f"vigie: {wrong}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

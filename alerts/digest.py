@@ -16,6 +16,7 @@ from alerts.owed import owe_ready
 from alerts.sheet import Paragraph, outlook_text
 from alerts.words import N_, Words
 from archive import events, incidents, outbox, read, recipients, thresholds, week
+from archive.fleet import members
 from archive.settings import Settings
 
 WEEK, DAY = 7 * 86_400, 86_400
@@ -89,6 +90,10 @@ def owe(db: sqlite3.Connection, settings: Settings, now: int, host: int = 1) -> 
     for language, who in found.items():
         ready = make(db, settings, Words(language, settings.timezone), now, host)
         owe_ready(db, host, "digest", ready.subject, ready.text, ready.html, who, now)
+    if members.any_joined(db):
+        from alerts import fleet_digest  # a machine alone never reads it
+
+        fleet_digest.owe(db, settings, found, now)
     return sum(map(len, found.values()))
 
 

@@ -4,6 +4,7 @@
    one mail for all that fell silent at once. A cable that is cut is one mail, not five hundred.
 2. Machines that send again, or are not waited for any more: the incident ends, one mail.
 3. Where the centre itself was away, it has heard nobody: for five minutes nobody is called silent.
+4. What machines leave to the centre to tell becomes its mails (alerts/tellers.py), and the sender is started.
 
 Incidents, mails owed and what is known stand in one transaction: each silence is told once.
 """
@@ -11,7 +12,8 @@ Incidents, mails owed and what is known stand in one transaction: each silence i
 import sqlite3
 import sys
 
-from alerts import owed
+from alerts import outbox as sending
+from alerts import owed, tellers
 from alerts.words import Words
 from archive import clock, database, incidents, outbox, recipients, settings
 from archive.fleet import members
@@ -24,6 +26,7 @@ AWAY, GRACE = 300, 300  # seconds
 SEEN, UNTIL = "fleet_watched_at", "fleet_patient_until"
 NAMED = 50  # machines in one mail's text
 LEVEL = "critical"
+SENDING = 20.0  # seconds: what has not left by then leaves after the next cycle
 
 
 def watch(db: sqlite3.Connection, config: Settings, now: int) -> tuple[int, int]:
@@ -132,6 +135,10 @@ def main() -> int:
         config, now = settings.load(), clock.now()
         with database.writer(config.data, 30.0) as db, database.transaction(db):
             watch(db, config, now)
+        with database.writer(config.data, 30.0) as db, database.transaction(db):
+            mails = tellers.tell(db, recipients.in_force(db, config), config.url, now)
+        if mails:
+            sending.run(config, now, budget=SENDING)
     except database.Busy:
         return 0
     except (settings.SettingsError, database.DatabaseError, sqlite3.Error, OSError) as error:

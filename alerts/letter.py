@@ -14,6 +14,7 @@ from archive.events import Event, between
 from archive.outbox import ENDINGS, Notification, Told
 from archive.thresholds import Threshold
 
+CENTRE = 1  # the host of a machine alone, and of a centre's own machine
 FULL = 3  # incidents told with graph and evidence
 SHORT = 30  # told with their figures
 LINES = 150  # told in one line each; the rest is counted
@@ -45,6 +46,8 @@ class Story(NamedTuple):
     forecast: Forecast | None = None
     consequences: tuple[Consequence, ...] = ()
     reason: str = ""  # a silent probe's own words
+    host: str = ""  # the machine, where the mail is about several
+    url: str = ""  # of that machine's pages, likewise
 
     @property
     def first(self) -> Told:
@@ -75,6 +78,7 @@ class Letter(NamedTuple):
     stories: tuple[Story, ...]
     brief: tuple[Story, ...]
     uncounted: int
+    sender: str = ""  # the centre, where it mails about another machine
 
 
 def read_letter(db: sqlite3.Connection, notification: Notification, now: int) -> Letter:
@@ -91,15 +95,39 @@ def read_letter(db: sqlite3.Connection, notification: Notification, now: int) ->
         for number, told in enumerate(groups[:SHORT])
     ]
     brief = [_story(db, notification.host, told, now, cache, full=False) for told in groups[SHORT:LINES]]
+    url = outbox.body_of(notification).get("url", "")
+    name = read.host(db, notification.host).name
+    centre = read.host(db, CENTRE).name if notification.host != CENTRE else ""
+    if len({one.incident.host for one in stories + brief if one.incident}) > 1:
+        name, centre = read.host(db, CENTRE).name, ""
+        stories, brief = ([_of_machine(db, one, url) for one in part] for part in (stories, brief))
+        url = _root(url)
     return Letter(
-        read.host(db, notification.host).name,
+        name,
         notification.kind,
-        outbox.body_of(notification).get("url", ""),
+        url,
         notification.at,
         tuple(stories),
         tuple(brief),
         max(0, len(groups) - LINES),
+        centre,
     )
+
+
+def _of_machine(db: sqlite3.Connection, story: Story, url: str) -> Story:
+    """A story that says which machine it is of, and where its pages are."""
+    if story.incident is None:
+        return story
+    from archive.fleet import members
+
+    member = members.get(db, story.incident.host)
+    place = f"{_root(url)}/hosts/{member.name}" if member and url else _root(url)
+    return story._replace(host=read.host(db, story.incident.host).name, url=place)
+
+
+def _root(url: str) -> str:
+    """The site's address, of a machine's pages there."""
+    return url.partition("/hosts/")[0]
 
 
 def _order(told: list[Told]) -> tuple[int, int, int]:
@@ -115,7 +143,7 @@ def _story(
         cache[first.metric] = read.metric(db, first.metric)
     incident = incidents.get(db, first.incident)
     story = Story(tuple(told), incident, _threshold(first.threshold), cache[first.metric])
-    return _filled(db, host, story, now) if full else story
+    return _filled(db, incident.host if incident else host, story, now) if full else story
 
 
 def _filled(db: sqlite3.Connection, host: int, story: Story, now: int) -> Story:

@@ -18,8 +18,9 @@ ONLY_CRITICAL = "only what is critical is mailed here"
 
 def owe(
     db: sqlite3.Connection, host: int, transitions: Sequence[int], recipients: Sequence[Recipient], url: str, now: int
-) -> None:
-    """Owe the transitions of one cycle: one mail, or one for each group of recipients that hear different things.
+) -> list[int]:
+    """Owe the transitions of one cycle: one mail, or one for each group of recipients that hear different things. Returns
+    the mails' numbers.
 
     1. A beginning (opened, escalated, reminded...) is owed to every recipient who hears of its level.
     2. An end (resolved, gone) is owed to those who accepted a beginning of that incident, or still wait for one, even
@@ -31,20 +32,23 @@ def owe(
     """
     told = outbox.transitions(db, transitions)
     if not told:
-        return
+        return []
     name = _host_name(db, host)
     groups = _groups(db, told, recipients)
     known = [who for whos in groups.values() for who in whos]
     if not groups:
         groups = {("", tuple(one.transition for one in told)): []}
+    mails = []
     for number, ((language, part), whos) in enumerate(groups.items()):
         these = [one for one in told if one.transition in part]
         mail = _add(db, host, name, these, url, language, now)
         outbox.queue(db, mail, whos, now)
+        mails.append(mail)
         for one in recipients if number == 0 else ():
             if one.address not in known:
                 why = NEVER_TOLD if any(one.hears(what.level) for what in told) else ONLY_CRITICAL
                 outbox.drop(db, mail, [one.address], why, now)
+    return mails
 
 
 def owe_ready(

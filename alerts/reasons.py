@@ -37,8 +37,8 @@ KNOWN = (
     N_("still running since %(when)s"),
     N_("timed out after %(seconds)s s"),
     N_("ended with status %(status)s and no explanation"),
-    N_("could not be read (status %(status)s)"),
     N_("it printed nothing"),
+    N_("its text is longer than 1 MB"),
     N_("its text holds a NUL byte"),
     N_("a line of its text begins with # VIGIE"),
     # The database cannot be read.

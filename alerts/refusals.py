@@ -4,6 +4,7 @@ from alerts.words import N_
 
 REFUSALS = (
     N_("There is no change number %(number)s."),
+    N_("The centre set this: set a value of your own here, or change it at the centre."),
     N_("Set a warning level, a critical level, or both."),
     N_("Expected critical or both, not %(value)s."),
     N_("The critical level must not be above the warning level."),

@@ -89,7 +89,9 @@ def _line(story: Story, words: Words, now: int) -> str:
 
 def _footer(letter: Letter, words: Words) -> tuple[str, ...]:
     return (
-        words.gettext("Sent by Vigie on %(host)s. Nobody reads answers to this mail.", host=cell(letter.host, 80)),
+        words.gettext(
+            "Sent by Vigie on %(host)s. Nobody reads answers to this mail.", host=cell(letter.sender or letter.host, 80)
+        ),
         words.gettext("Thresholds and recipients are set there: %(url)s", url=letter.url) if letter.url else "",
     )
 
@@ -105,7 +107,7 @@ def _piece(story: Story, url: str, words: Words, now: int) -> Piece:
         bool(story.points),
         tuple(_paragraphs(story, words, now)),
         tuple(_tables(story, words, now)),
-        f"{url}/incidents/{story.first.incident}" if url else "",
+        f"{story.url or url}/incidents/{story.first.incident}" if url else "",
     )
 
 

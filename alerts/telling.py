@@ -66,10 +66,10 @@ class Telling:
             for incident in incidents.live(self.db, self.host):
                 self._follow_up(incident)
             if self.tell:
-                from alerts import owed
+                from alerts import tellers
 
                 context = self.context
-                owed.owe(self.db, context.host, self.tell, context.recipients, context.url, context.now)
+                tellers.owe(self.db, context.host, self.tell, context.recipients, context.url, context.now)
 
     def _keep(self, move: Move) -> tuple[Incident, Move]:
         incident = move.incident

@@ -46,6 +46,11 @@ def level_of(told: Told, words: Words) -> str:
 
 def headline(story: Story, words: Words) -> Headline:
     """The incident in one line, as it stands with this mail."""
+    found = _headline(story, words)
+    return found._replace(title=f"{story.host} – {found.title}") if story.host else found
+
+
+def _headline(story: Story, words: Words) -> Headline:
     if story.first.incident_kind == "silent":
         return _silent(story, words)
     if story.first.incident_kind == "forecast":

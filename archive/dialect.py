@@ -37,6 +37,7 @@ _WORDS = (
     (re.compile(r"\bifnull\("), "coalesce("),
     (re.compile(r"\s+INDEXED BY \w+"), ""),  # advice to SQLite's planner
     (re.compile(r"\bCROSS JOIN (\w+ \w+) ON\b"), r"JOIN \1 ON"),  # likewise
+    (re.compile(r"\bgroup_concat\((\w+)\)"), r"string_agg(CAST(\1 AS text), ',')"),
     (re.compile(r"\bIN \(\)"), "IN (NULL)"),  # of nothing: no row
     (re.compile(r"\bLIMIT\s+-1\b", re.IGNORECASE), "LIMIT ALL"),
     (re.compile(r"\bLIMIT\s+(\?\d*|:\w+)"), r"LIMIT nullif(greatest(\1, -1), -1)"),  # less than nothing: all
@@ -110,6 +111,7 @@ _FILLED = {
     "probe": 70,
     "member": 50,
     "member_figures": 50,
+    "member_user": 60,
 }  # rows written every minute, in place: room for that in each page
 
 

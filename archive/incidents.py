@@ -73,6 +73,19 @@ def live(db: sqlite3.Connection, host: int) -> list[Incident]:
     return [Incident(*row) for row in rows]
 
 
+def open_on(db: sqlite3.Connection, hosts: Sequence[int]) -> list[Incident]:
+    """What is open on several machines, in one question; by machine, the gravest first, then the oldest."""
+    if not hosts:
+        return []
+    marks = ", ".join("?" * len(hosts))
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM incident INDEXED BY incident_live WHERE host IN ({marks}) AND state <> 'resolved'"
+        " AND opened_at IS NOT NULL ORDER BY host, CASE level WHEN 'critical' THEN 0 ELSE 1 END, since_at, id",
+        tuple(hosts),
+    )
+    return [Incident(*row) for row in rows]
+
+
 def get(db: sqlite3.Connection, ident: int) -> Incident | None:
     row = db.execute(f"SELECT {_COLUMNS} FROM incident WHERE id=?", (ident,)).fetchone()
     return Incident(*row) if row else None

@@ -2,7 +2,7 @@
 
 1. Read the oldest spool files; a cut one, or one from the future, goes to quarantine with its reason.
 2. In one transaction: each cycle's row (already there: nothing else is done), metrics, series, samples, facts, probes.
-   Five minutes of texts cost one commit; a long backlog is taken in groups (TOGETHER), so that no transaction is long.
+   A quarter of an hour of texts costs one commit; a long backlog is taken in groups (TOGETHER), so that no transaction is long.
 3. Counters become rates: the difference to the last raw value over the elapsed /proc/uptime; a new boot id, or a value
    that went down, gives no sample.
 4. After the commit the file is renamed into the day's journal. Killed in between, it is loaded again: no change.
@@ -21,7 +21,7 @@ from archive.loading import Loaded, Loading, labels_json
 __all__ = ["Loaded", "Loading", "labels_json", "load"]
 
 
-TOGETHER, TOGETHER_BYTES = 10, 1 << 20  # texts of one transaction: so many, or so large, whichever comes first
+TOGETHER, TOGETHER_BYTES = 15, 1 << 20  # texts of one transaction: so many, or so large, whichever comes first
 
 
 class _Text(NamedTuple):

@@ -290,11 +290,12 @@ def last_of_kind(db: sqlite3.Connection, host: int, kind: str) -> Notification |
     return Notification(*row) if row else None
 
 
-def ledger(db: sqlite3.Connection, limit: int = 50, before: int | None = None) -> list[Entry]:
-    """Mails, newest first; `before` is the number of the last one of the page before."""
+def ledger(db: sqlite3.Connection, limit: int = 50, before: int | None = None, host: int | None = None) -> list[Entry]:
+    """Mails, about one host or about all, newest first; `before` is the number of the last one of the page before."""
+    of, names = ("", ()) if host is None else (" AND n.host=?", (host,))
     rows = db.execute(
-        f"SELECT {_NOTIFICATION} FROM notification n WHERE n.id < ? ORDER BY n.id DESC LIMIT ?",
-        (2**62 if before is None else before, limit),
+        f"SELECT {_NOTIFICATION} FROM notification n WHERE n.id < ?{of} ORDER BY n.id DESC LIMIT ?",
+        (2**62 if before is None else before, *names, limit),
     ).fetchall()
     return [_entry(db, Notification(*row)) for row in rows]
 

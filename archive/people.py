@@ -100,6 +100,7 @@ def rewrite(db: sqlite3.Connection, names: Names, only: frozenset[str] | None = 
     counts = {table: _labels(db, table, changing) for table in with_column(db, "labels")}
     events = _events(db, changing)
     others = _evidence(db, changing) + _mails(db, changing) + _counters(db, changing) + _history(db, changing)
+    others += _of_machines(db, changing)
     lines, facts, incidents = (counts.pop(table, 0) for table in ("series", "fact", "incident"))
     return Touched(lines, facts, incidents, events, others + sum(counts.values()))
 
@@ -233,6 +234,13 @@ def _history(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
                 db.execute(f'UPDATE "{table}" SET before=?, after=? WHERE id=?', (*new, ident))
                 count += 1
     return count
+
+
+def _of_machines(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
+    """At a centre: what machines last said of them. A machine that keeps the name says it again within minutes."""
+    if "heard_at" not in {row[1] for row in db.execute('PRAGMA table_info("member_user")')}:
+        return 0  # a backup from before
+    return sum(db.execute("DELETE FROM member_user WHERE name=?", (name,)).rowcount for name in sorted(changing))
 
 
 def _inner(text: str, changing: dict[str, str | None]) -> str:

@@ -51,6 +51,7 @@ def export(db: sqlite3.Connection, data: str, name: str, now: int, host: int = 1
         "evidence": _evidence(db, those),
         "thresholds": [row for row in _rows(db, "SELECT * FROM threshold", "", those) if _about(row, those)],
         "mails": _mails(db, those),
+        "machines": _rows(db, "SELECT * FROM member_user ORDER BY host, name", "name", those),
         "also": "The probes' texts of the last days (data/journal) and the backups repeat what stands here.",
     }
     yield json.dumps(head, ensure_ascii=False, indent=1)[:-2] + ',\n "lines": ['

@@ -63,6 +63,7 @@ _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 # One way only to read a run of digits: `[0-9]+\.?[0-9]*` would try 8,000 digits in 32 million ways.
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SAMPLE = re.compile(rf"({_NAME})(?:\{{(.*)\}})?[ \t]+({_NUMBER}|[+-]?[Ii]nf|NaN)(?:[ \t]+[+-]?[0-9]+)?[ \t]*")
+_PLAIN = re.compile(_NUMBER)
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"[ \t]*(?:,[ \t]*|$)')
 _LEVEL = re.compile(rf"({_NAME}) ([<>]) ({_NUMBER})(?: and ({_NAME}) ([<>]) ({_NUMBER}))?")
 _ESCAPE = re.compile(r"\\(.)")
@@ -198,6 +199,11 @@ def _listen(comments: list[tuple[int, str]]) -> _Said:
     return said
 
 
+# What stands before the value is the same in all of them too: name, labels as written, labels.
+_lines: dict[str, tuple[str, str, Labels]] = {}
+_LINES = 4096
+
+
 def _wrong(number: int, line: str, error: ValueError) -> TextError:
     return TextError(f"line {number}: {line[:80]!r}: {error}")
 
@@ -235,11 +241,21 @@ class _Reader:
                 raise TextError(f"line {number}: more than {MAX_SERIES} series")
 
     def sample(self, line: str) -> None:
+        key, _, number = line.rpartition(" ")
+        known = _lines.get(key)
+        if known and _PLAIN.fullmatch(number):
+            self.lines.append((*known, float(number)))
+            return
         found = _SAMPLE.fullmatch(line)
         if not found:
             raise ValueError('expected `name{label="value"} number`')
         written = found[2] or ""
-        self.lines.append((found[1], written, _labels(written), float(found[3])))
+        labels = _labels(written)
+        self.lines.append((found[1], written, labels, float(found[3])))
+        if found.end(3) == len(line) and found.start(3) == len(key) + 1:
+            if len(_lines) >= _LINES:
+                _lines.clear()
+            _lines[key] = (found[1], written, labels)
 
     def whole(self, said: _Said) -> ProbeText:
         metrics: dict[str, Metric] = {}

@@ -6,7 +6,7 @@ can be undone. Writing functions are one transaction; inside the caller's own th
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ LONGEST = 7 * 86_400
 DEFAULT_RETENTION, MAX_RETENTION = 400, 3650
 RETENTION = "retention_days"
 KIND = "threshold"
+HERE = 1  # this machine; at a centre, other hosts are machines of the fleet
+CENTRE = -1  # the host of rows that a machine's centre set: what is set on the machine itself wins
 
 
 class ThresholdError(Refused):
@@ -39,7 +41,7 @@ class Threshold(NamedTuple):
     second_level: float | None = None
     second_for: str = "critical"  # or 'both': the warning needs the second condition too
     enabled: bool = True
-    host: int = 0  # 0: every host
+    host: int = 0  # 0: every host; CENTRE
     updated_at: int = 0
     updated_by: str = ""  # '' for a shipped one
 
@@ -64,10 +66,16 @@ _COLUMNS = (
 
 
 def effective(db: sqlite3.Connection, host: int) -> list[Threshold]:
-    """What is judged: by metric, the most precise first. Disabled ones are in it: they switch their lines off."""
+    """What is judged: by metric, the most precise first. Disabled ones are in it: they switch their lines off.
+
+    Of another machine of the fleet: what it said is in force there.
+    """
     found = {(one.metric, one.labels): one for one in shipped(db)}
-    # A row for this host comes after the row for every host, and wins.
-    rows = db.execute(f"SELECT {_COLUMNS} FROM threshold WHERE host IN (0, ?) ORDER BY host", (host,))
+    # What the centre set comes first, then the row for every host, then the one for this host: the last one wins.
+    hosts = (CENTRE, 0, host) if host == HERE else (host,)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM threshold WHERE host IN ({', '.join('?' * len(hosts))}) ORDER BY host", hosts
+    )
     found.update({(row[0], row[1]): _threshold(row) for row in rows})
     return sorted(found.values(), key=lambda one: (one.metric, -len(json.loads(one.labels)), one.labels))
 
@@ -127,9 +135,9 @@ def _threshold(row: tuple[object, ...]) -> Threshold:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def save(db: sqlite3.Connection, threshold: Threshold, by: str, now: int) -> Threshold:
+def save(db: sqlite3.Connection, threshold: Threshold, by: str, now: int, kinds: Mapping[str, str] = {}) -> Threshold:
     """Check and keep. Raises ThresholdError that names the field; then nothing is changed. The same again is no change."""
-    wanted = checked(db, threshold)._replace(updated_at=now, updated_by=by)
+    wanted = checked(db, threshold, kinds)._replace(updated_at=now, updated_by=by)
     with _whole(db):
         before = get(db, wanted.metric, wanted.labels, wanted.host)
         if before and before._replace(updated_at=now, updated_by=by) == wanted:
@@ -158,6 +166,8 @@ def undo(db: sqlite3.Connection, change_id: int, by: str, now: int) -> Threshold
     change = _change(found)
     known = change.after or change.before
     host = known.host if known else 0
+    if host == CENTRE:
+        raise ThresholdError("change", "The centre set this: set a value of your own here, or change it at the centre.")
     with _whole(db):
         present = get(db, change.metric, change.labels, host)
         if present != change.after:
@@ -203,10 +213,11 @@ def _whole(db: sqlite3.Connection) -> Iterator[None]:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def checked(db: sqlite3.Connection, threshold: Threshold) -> Threshold:
-    """The threshold with its labels in the stored form. Raises ThresholdError for the first field that is wrong."""
-    unit = _unit(db, "metric", threshold.metric)
-    found = threshold._replace(labels=_labels(threshold.labels))
+def checked(db: sqlite3.Connection, threshold: Threshold, kinds: Mapping[str, str] = {}) -> Threshold:
+    """The threshold with its labels in the stored form. Raises ThresholdError for the first field that is wrong. `kinds`: of
+    metrics that may not be measured here (yet)."""
+    unit = _unit(db, "metric", threshold.metric, kinds)
+    found = threshold._replace(labels=labels_text(threshold.labels))
     for field, level in (("warning", found.warning), ("critical", found.critical), ("clear", found.clear)):
         _check_level(field, level, unit)
     if found.warning is None and found.critical is None:
@@ -220,7 +231,7 @@ def checked(db: sqlite3.Connection, threshold: Threshold) -> Threshold:
             )  # fmt: skip
     if found.second_for not in ("critical", "both"):
         raise ThresholdError("second_for", "Expected critical or both, not %(value)s.", value=found.second_for)
-    return _check_second(db, found)
+    return _check_second(db, found, kinds)
 
 
 def _check_order(found: Threshold) -> None:
@@ -237,12 +248,12 @@ def _check_order(found: Threshold) -> None:
         raise ThresholdError("clear", "The clear level must not be below the level at which it opens.")
 
 
-def _check_second(db: sqlite3.Connection, found: Threshold) -> Threshold:
+def _check_second(db: sqlite3.Connection, found: Threshold, kinds: Mapping[str, str]) -> Threshold:
     if not found.second_metric:
         return found._replace(second_level=None, second_above=False, second_for="critical")
     if found.second_metric == found.metric:
         raise ThresholdError("second_metric", "The second condition must be on another metric.")
-    unit = _unit(db, "second_metric", found.second_metric)
+    unit = _unit(db, "second_metric", found.second_metric, kinds)
     if found.second_level is None:
         raise ThresholdError("second_level", "The second condition needs a level.")
     _check_level("second_level", found.second_level, unit)
@@ -271,17 +282,19 @@ def _shown(value: object) -> str:
         return "…"
 
 
-def _unit(db: sqlite3.Connection, field: str, metric: str) -> units.Unit:
-    row = db.execute("SELECT kind FROM metric WHERE name=? AND kind <> 'info'", (metric,)).fetchone()
-    if row is None:
+def _unit(db: sqlite3.Connection, field: str, metric: str, kinds: Mapping[str, str]) -> units.Unit:
+    row = db.execute("SELECT kind FROM metric WHERE name=?", (metric,)).fetchone()
+    kind = row[0] if row else kinds.get(metric, "info")
+    if kind == "info":
         raise ThresholdError(field, "There is no metric named %(value)s.", value=metric[:100])
-    return units.unit_of(metric, row[0])
+    return units.unit_of(metric, kind)
 
 
-def _labels(text: str) -> str:
+def labels_text(text: str) -> str:
+    """Labels in the stored form. Raises ThresholdError."""
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ThresholdError("labels", 'Expected labels such as {"mount":"/"}, not %(value)s.', value=text[:100])

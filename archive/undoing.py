@@ -3,6 +3,7 @@
 import sqlite3
 
 from archive import changes, recipients, silences, thresholds
+from archive.fleet import handing, wishes
 from archive.thresholds import ThresholdError
 
 
@@ -15,6 +16,10 @@ def undo(db: sqlite3.Connection, ident: int, by: str, now: int, host: int = 1) -
         silences.undo(db, change, by, now)
     elif change.kind == "setting" and change.subject.startswith(recipients.SUBJECT):
         recipients.undo(db, change, by, now)
+    elif change.kind == "setting" and change.subject.startswith(wishes.SUBJECT):
+        wishes.undo(db, change, by, now)
+    elif change.kind == "setting" and change.subject == handing.MAILS:
+        raise ThresholdError("change", "The centre set this: set a value of your own here, or change it at the centre.")
     elif change.kind == "setting":
         if change.subject != thresholds.RETENTION or str(thresholds.retention_days(db)) != change.after:
             raise ThresholdError("change", "This setting was changed again since: undo the newer change first.")

@@ -9,6 +9,8 @@ All of it on this computer's cores, the players too, whose share of the processo
 3. pages: /hosts of all of them, by HTTP;
 4. backlog: some machines post two hours of cycles each while others go on: cycles a minute, and how long two hours take.
 
+`--advisories`: bench/fleet_pages.py, what the pages across machines and publications against all inventories cost.
+
 One in a hundred misbehaves: an old parcel again, a cut text, a cycle from the future, another's uid. Durability is
 PostgreSQL's default (fsync, synchronous_commit). Prints one JSON object.
 """
@@ -30,6 +32,7 @@ from collections.abc import Iterator
 
 from archive import database, engine
 from archive.fleet import members, taking
+from bench import fleet_pages
 from tests import cycles, postgres
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -267,9 +270,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--backlog", type=int, default=60, help="machines that come back after two hours")
+    parser.add_argument(
+        "--advisories", type=int, default=0, help="bench/fleet_pages.py instead, with so many publications"
+    )
+    parser.add_argument("--inventories", type=int, default=10_000, help="there: machines with their packages")
+    parser.add_argument("--people", type=int, default=1_000, help="there: machines with 20 users each")
     asked = parser.parse_args()
     centre = Centre(asked.workers)
     try:
+        if asked.advisories:
+            print(json.dumps(fleet_pages.run(centre, asked, pages), indent=1))
+            return 0
         fleet = Fleet(centre, asked.machines, asked.listed)
         found: dict[str, object] = {"machines": asked.machines, "workers": asked.workers, "cores": os.cpu_count()}
 

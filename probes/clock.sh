@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Is the clock synchronised? The kernel knows it; timedatectl says it to everyone, chrony says it where it rules.
+# To ask wakes a service of systemd, so it is asked once an hour. FOR is a little less than that: the second reading in a
+# row opens the alarm, also when it comes a second early.
 set -euo pipefail
 export LC_ALL=C
 
@@ -19,14 +21,14 @@ elif command -v chronyc >/dev/null && answer="$(chronyc -n -c tracking 2>/dev/nu
 fi
 
 if [[ -z $synchronised ]]; then
-  echo "# EVERY 15
+  echo "# EVERY 60
 # UNAVAILABLE neither timedatectl nor chronyc answers here"
   exit 0
 fi
 echo "# HELP clock_synchronised Clock synchronised
-# EVERY 15
+# EVERY 60
 # HELP.fr clock_synchronised Horloge synchronisée
 # TYPE clock_synchronised gauge
 # WARN clock_synchronised < 1
-# FOR clock_synchronised 60
+# FOR clock_synchronised 55
 clock_synchronised $synchronised"

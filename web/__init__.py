@@ -44,6 +44,8 @@ PAGES = (
     "tokens",
     "login",
     "hosts",
+    "fleet",
+    "everywhere",
 )
 
 

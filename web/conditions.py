@@ -59,6 +59,23 @@ def typed(line: Line, form: Mapping[str, str], words: Words, metrics: Mapping[st
     )
 
 
+def turned(line: Line, direction: str) -> Line:
+    """The line with the direction, which only a metric's own page lets one choose."""
+    if direction not in ("above", "below") or line.inverted or line.present.above == (direction == "above"):
+        return line
+    return line._replace(present=line.present._replace(above=direction == "above", clear=None))
+
+
+def seconds(line: Line, metrics: Mapping[str, Metric], words: Words) -> list[tuple[str, str]]:
+    """(name, title) of every metric that a second condition may be about, by title."""
+    found = (
+        (one.name, words.metric_name(one))
+        for one in metrics.values()
+        if one.kind != "info" and one.name != line.metric.name and one.probe != "vigie"
+    )
+    return sorted(found, key=lambda pair: pair[1].casefold())
+
+
 def wanted(
     extra: Extra, line: Line, threshold: Threshold, words: Words, metrics: Mapping[str, Metric]
 ) -> tuple[Extra, Threshold | None]:

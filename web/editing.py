@@ -37,6 +37,7 @@ class Line(NamedTuple):
     title: str
     present: Threshold  # in force for the lines meant by `present.labels`
     exists: bool  # False: nothing judges this metric yet
+    centre: bool = False  # the centre of the fleet set it
 
     @property
     def inverted(self) -> bool:
@@ -107,7 +108,10 @@ def lines(db: sqlite3.Connection, host: int, words: Words) -> tuple[list[Line], 
 def line_of(metric: Metric, present: Threshold | None, words: Words, key: str = "") -> Line:
     title = words.gettext(TITLES[key]) if key in TITLES else words.metric_name(metric)
     blank = Threshold(metric.name, "{}", True, None, None, None, 0, enabled=False)
-    return Line(key or f"m.{metric.name}", metric, title, present or blank, present is not None)
+    centre = present is not None and present.host == thresholds.CENTRE
+    if present is not None and centre:
+        present = present._replace(host=0)  # what is saved from the form is this machine's own
+    return Line(key or f"m.{metric.name}", metric, title, present or blank, present is not None, centre)
 
 
 def present(line: Line, words: Words) -> Typed:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from alerts.words import N_
+from alerts.words import N_, Words
 from archive.fleet import members
 from archive.fleet.members import Likeness, Member
+from archive.fleet.policy import Scope
 
 WORDS = {
     "critical": N_("Critical"),
@@ -27,6 +28,33 @@ REFUSALS = (
     N_("A tag has letters, digits, dots, dashes and underscores, not %(tag)s."),
     N_("This machine's token was revoked."),
 )
+
+
+# Who mails about a machine's incidents.
+MAILS = {
+    "machine": N_("the machine itself"),
+    "centre": N_("the centre"),
+    "both": N_("the machine and the centre"),
+}
+# What archive/fleet/wishes.py refuses, for the translators.
+WISHES = (
+    N_("A line's labels have at most %(most)s characters."),
+    N_("There are %(count)s of these already; take one out first."),
+    N_("Expected machine, centre or both, not %(value)s."),
+    N_("There are no machines called %(value)s."),
+    N_("This setting was changed again since: undo the newer change first."),
+)
+
+
+def mails_words(word: str, words: Words) -> str:
+    return words.gettext(MAILS.get(word, word))
+
+
+def of_scope(scope: Scope, words: Words) -> str:
+    """For whom something is set."""
+    if scope.scope == "tag":
+        return words.gettext("tag %(tag)s", tag=scope.name)
+    return scope.name if scope.scope == "host" else words.gettext("all machines")
 
 
 class Doubt(NamedTuple):

@@ -7,6 +7,7 @@ What a machine judges and who acknowledged it is the machine's to change: here i
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, abort, g, redirect, request
 from flask.typing import ResponseReturnValue
@@ -17,7 +18,9 @@ from archive.fleet import members
 PREFIX = re.compile(r"(/hosts/([A-Za-z0-9][A-Za-z0-9._-]{0,62}))(/.*)")
 NAME = "vigie.machine"
 # What shows one machine's rows. Any other page is the centre's own, wherever it is asked from.
-ROOMS = ("overview", "graphs", "users", "incidents", "security", "samples", "static")
+ROOMS = ("overview", "graphs", "users", "incidents", "security", "samples", "mails", "static")
+# What the centre sets for a machine is not set on the machine's pages, but for it.
+SET_FOR_IT = {"thresholds.page": "/fleet/thresholds", "thresholds.one": "/fleet/threshold"}
 NOT_HERE = ("overview.live_figures",)
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -76,6 +79,9 @@ def check() -> ResponseReturnValue | None:
         return None
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         abort(405)
+    if request.endpoint in SET_FOR_IT:
+        asked = {"host": name(), **(request.view_args or {})}
+        return redirect(f"{outside()}{SET_FOR_IT[request.endpoint]}?{urlencode(asked)}", 302)
     if request.endpoint.partition(".")[0] not in ROOMS or request.endpoint in NOT_HERE:
         return redirect(outside() + request.full_path.rstrip("?"), 302)
     if request.endpoint != "static":

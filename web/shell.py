@@ -55,6 +55,9 @@ SYSTEM = (
     (N_("Tokens"), "tokens.page"),
 )
 
+# The tabs of the list of machines.
+FLEET = ((N_("Machines"), "hosts.page"), (N_("Users"), "everywhere.users"), (N_("Security"), "everywhere.security"))
+
 
 def shell() -> Shell:
     """Never fails, and tells a stranger nothing: on an error page there may be no database, and nobody logged in."""
@@ -103,13 +106,17 @@ def _items(told: state.State | None, *, fleet: bool) -> list[Item]:
     items = []
     if fleet:
         # The list is the centre's, whichever machine's page this is.
-        items.append(Item(_("Machines"), machines.outside() + "/hosts", here == "hosts"))
+        items.append(Item(_("Machines"), machines.outside() + "/hosts", here in ("hosts", "fleet", "everywhere")))
     for label, endpoint in ROOMS:
         if machines.name() and endpoint.partition(".")[0] not in machines.ROOMS:
             continue
         count = len(told.open) if told and endpoint == "incidents.page" else 0
         words_of = _n("%(num)s open", "%(num)s open", count) if count else ""
         items.append(Item(_(label), url_for(endpoint), endpoint.partition(".")[0] == here, count, words_of))
+    if machines.name():
+        items.append(Item(_("Thresholds"), url_for("thresholds.page"), False))
+        if logins.is_administrator():
+            items.append(Item(_("Mails"), url_for("mails.page"), request.endpoint == "mails.page"))
     return items
 
 
@@ -133,4 +140,4 @@ def version() -> str:
 
 
 def install(app: Flask) -> None:
-    app.context_processor(lambda: {"shell": shell, "system_tabs": SYSTEM})
+    app.context_processor(lambda: {"shell": shell, "system_tabs": SYSTEM, "hosts_tabs": FLEET})

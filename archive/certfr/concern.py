@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from archive import database
 from archive.certfr import debian, inventory, machine, offer
 from archive.certfr.verdict import AFFECTED, Verdict
+from archive.fleet import systems
 
 if TYPE_CHECKING:
     from archive.certfr import tracker
@@ -34,6 +35,14 @@ class Outcome(NamedTuple):
 
 def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = False) -> Outcome:
     """Decide what is undecided. `anew`: all of it (after the tracker's data changed)."""
+    outcome = _decide(open_db, data, now, host, anew=anew)
+    if not outcome.error:
+        with open_db() as db, database.transaction(db):
+            systems.decided(db, host, now)
+    return outcome
+
+
+def _decide(open_db: OpenDb, data: str, now: int, host: int, *, anew: bool) -> Outcome:
     changed_at = machine.databases_changed_at()
     with open_db() as db:
         seen = _number(db, f"inventory_seen.{host}")
@@ -56,6 +65,7 @@ def decide(open_db: OpenDb, data: str, now: int, host: int = 1, *, anew: bool = 
             changed = machine.remember(
                 db, host, packages, now, as_events=not any(os.access(log, os.R_OK) for log in LOGS)
             )
+            systems.remember(db, host, systems.of(packages), now)
             _set(db, f"inventory_at.{host}", now)
             _set(db, f"inventory_seen.{host}", changed_at)
             # An rpm repository's notices decide too, and come with its lists: read anew once a day where these changed.

@@ -49,8 +49,17 @@ def carrier(name: str) -> str:
 def command(name: str) -> str:
     """What to type on this machine to upgrade one package. The name comes from the package manager itself."""
     if os.path.exists("/var/lib/dpkg/status"):
+        return upgrade("apt", name)
+    return upgrade("zypper" if _suse() else "dnf", name)
+
+
+def upgrade(manager: str, name: str) -> str:
+    """What to type where apt, dnf or zypper is; '' for a name that is no package's, which no shell should be given."""
+    if not _NAME.fullmatch(name):
+        return ""
+    if manager == "apt":
         return f"sudo apt update && sudo apt install --only-upgrade {carrier(name)}"
-    return f"sudo zypper update {name}" if _suse() else f"sudo dnf upgrade {name}"
+    return f"sudo zypper update {name}" if manager == "zypper" else f"sudo dnf upgrade {name}"
 
 
 def lists_changed_at(root: str = "") -> int:

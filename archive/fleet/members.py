@@ -29,7 +29,7 @@ class MemberError(Exception):
 
 
 class Member(NamedTuple):
-    """A row of `member` (archive/migrations/0020_fleet.sql)."""
+    """A row of `member` (archive/migrations/0020_fleet.sql, 0021_policy.sql)."""
 
     host: int
     name: str
@@ -58,6 +58,7 @@ class Member(NamedTuple):
     worst: int
     opened: int
     silent_at: int | None
+    policy: str  # the tag of the policy that it says it follows; '' for none yet
 
     def __repr__(self) -> str:
         return f"Member(host={self.host}, name={self.name!r}, ...)"
@@ -94,7 +95,7 @@ def add(db: sqlite3.Connection, name: str, by: str, now: int, tags: str = "") ->
     db.execute("INSERT INTO host VALUES (?, ?, ?, '', ?)", (host, f"not joined yet: {name}", name, now))
     db.execute(
         f"INSERT INTO member ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, ?, '', NULL, NULL, NULL, 60, '', '',"
-        " 0, 0, 0, '', '', NULL, ?, ?, 0, 0, NULL)",
+        " 0, 0, 0, '', '', NULL, ?, ?, 0, 0, NULL, '')",
         (host, name, hashed(token), now, by, spaced(tags), BUDGET, now),
     )
     return token
@@ -274,7 +275,7 @@ def note_silence(db: sqlite3.Connection, host: int, at: int | None) -> None:
 # --- the list --------------------------------------------------------------------------------------------------------
 
 # The worst first: what cannot be seen is worse than what can.
-_RANK = f"CASE WHEN NOT ({_IN_SERVICE}) THEN -1 WHEN {_SILENT} THEN 3 ELSE worst END"
+RANK = f"CASE WHEN NOT ({_IN_SERVICE}) THEN -1 WHEN {_SILENT} THEN 3 ELSE worst END"
 RANKS = {"silent": 3, "critical": 2, "warning": 1, "ok": 0, "away": -1}
 
 
@@ -289,46 +290,51 @@ class Asked(NamedTuple):
 
 
 _CONCERNED = (
-    "SELECT 1 FROM verdict v JOIN advisory a ON a.id = v.advisory WHERE v.host = member.host AND a.reference = :advisory"
+    "SELECT v.host FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory WHERE a.reference = :advisory"
     " AND v.verdict = 'affected' AND v.dismissed_at IS NULL"
 )
 
 
 def listed(db: sqlite3.Connection, now: int, asked: Asked, most: int, skip: int) -> list[Member]:
-    """Machines, the worst first."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM member WHERE {_RANK} {'=' if asked.state in RANKS else '>='} :rank"
+    """Machines, the worst first. Which ones is asked for apart: all are sorted, and few are read whole."""
+    chosen = db.execute(
+        f"SELECT host FROM member WHERE {RANK} {'=' if asked.state in RANKS else '>='} :rank"
         " AND (:tag = '' OR tags LIKE :tagged ESCAPE '\\') AND (:text = '' OR name LIKE :like ESCAPE '\\')"
-        f" AND (:advisory = '' OR EXISTS ({_CONCERNED}))"
-        f" ORDER BY {_RANK} DESC, opened DESC, CASE WHEN doubt = '' THEN 1 ELSE 0 END, name LIMIT :most OFFSET :skip",
+        f" AND (:advisory = '' OR host IN ({_CONCERNED}))"
+        f" ORDER BY {RANK} DESC, opened DESC, CASE WHEN doubt = '' THEN 1 ELSE 0 END, name LIMIT :most OFFSET :skip",
         {
-            **asked._asdict(), "now": now, "rank": RANKS.get(asked.state, 0), "tagged": f"% {_escaped(asked.tag)} %",
-            "like": f"%{_escaped(asked.text)}%", "most": most, "skip": skip,
+            **asked._asdict(), "now": now, "rank": RANKS.get(asked.state, 0), "tagged": f"% {escaped(asked.tag)} %",
+            "like": f"%{escaped(asked.text)}%", "most": most, "skip": skip,
         },
     )  # fmt: skip
-    return [Member(*row) for row in rows]
+    hosts = [row[0] for row in chosen]
+    if not hosts:
+        return []
+    marks = ", ".join("?" * len(hosts))
+    rows = db.execute(f"SELECT {_COLUMNS} FROM member WHERE host IN ({marks})", tuple(hosts))
+    found = {row[0]: Member(*row) for row in rows}
+    return [found[host] for host in hosts]
 
 
-def concerned(db: sqlite3.Connection, reference: str) -> int:
-    """How many machines in service a publication concerns."""
-    row = db.execute(
-        f"SELECT count(*) FROM member WHERE {_IN_SERVICE} AND EXISTS ({_CONCERNED})", {"advisory": reference}
-    ).fetchone()
-    return int(row[0])
+def tally(db: sqlite3.Connection, now: int) -> tuple[dict[str, int], list[str]]:
+    """(how many machines are in each state of RANKS, every tag in use), of one look through them."""
+    counts, used = dict.fromkeys(RANKS, 0), set()
+    words = {rank: state for state, rank in RANKS.items()}
+    for rank, tagged, count in db.execute(f"SELECT {RANK}, tags, count(*) FROM member GROUP BY 1, 2", {"now": now}):
+        counts[words[rank]] += int(count)
+        used |= set(tagged.split()) if rank >= 0 else set()
+    return counts, sorted(used)
 
 
 def counted(db: sqlite3.Connection, now: int) -> dict[str, int]:
     """How many machines are in each state of RANKS."""
-    rows = db.execute(f"SELECT {_RANK}, count(*) FROM member GROUP BY 1", {"now": now}).fetchall()
-    found = dict(rows)
-    return {state: int(found.get(rank, 0)) for state, rank in RANKS.items()}
+    return tally(db, now)[0]
 
 
 def tags(db: sqlite3.Connection) -> list[str]:
     """Every tag in use."""
-    rows = db.execute(f"SELECT DISTINCT tags FROM member WHERE tags <> '' AND {_IN_SERVICE}")
-    return sorted({word for (words,) in rows for word in words.split()})
+    return tally(db, 0)[1]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -2,7 +2,7 @@
 
 A parcel is zlib: one JSON line (the head), then the cycles' texts, end to end, byte for byte as they stand in the journal.
 The head: {"format": 1, "uid", "name", "machine", "now", "version", "waiting", "texts": [bytes of each...],
-"rows": {kind: [[column...]...]}}. Whatever comes in is hostile until it has passed `unpack`.
+"rows": {kind: [[column...]...]}, "policy"}. Whatever comes in is hostile until it has passed `unpack`.
 """
 
 import json
@@ -29,6 +29,7 @@ class Head(NamedTuple):
     version: str
     waiting: int  # texts that it has yet to send after these
     rows: dict[str, list[list[object]]]
+    policy: str = ""  # the tag of the centre's policy that it follows; older machines say none
 
 
 class Parcel(NamedTuple):
@@ -74,7 +75,7 @@ def _head(said: dict[str, object]) -> Head:
         raise ParcelError("uid: is empty")
     return Head(
         str(said["uid"]), str(said["name"]), str(said["machine"]), _whole(said, "now"), str(said["version"]),
-        _whole(said, "waiting"), _rows(said.get("rows")),
+        _whole(said, "waiting"), _rows(said.get("rows")), _tag(said.get("policy", "")),
     )  # fmt: skip
 
 
@@ -83,6 +84,12 @@ def _whole(said: dict[str, object], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**40:
         raise ParcelError(f"{name}: expected a whole number")
     return value
+
+
+def _tag(said: object) -> str:
+    if not isinstance(said, str) or len(said) > 64 or not said.isprintable():
+        raise ParcelError("policy: expected a text of at most 64 characters")
+    return said
 
 
 def _rows(said: object) -> dict[str, list[list[object]]]:

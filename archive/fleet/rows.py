@@ -1,4 +1,5 @@
-"""What travels beside the texts: incidents and their transitions, what was running, mails' fate, packages, verdicts, events.
+"""What travels beside the texts: incidents and their transitions, what was running, mails' fate, packages, verdicts, events;
+and to a centre that sets something: the thresholds in force, and which transitions are left to it to tell.
 
 The machine (`collect`) sends a row when it is new or has changed, by a digest of each; the centre (`apply`) keeps it
 under the machine's own host number: a row's number there becomes host x 2^32 + number, so that no two machines share one
@@ -12,14 +13,17 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from archive import incidents
+from archive import incidents, thresholds
+from archive.fleet import handing, systems
 from archive.fleet.parcel import ParcelError
 from archive.incidents import Incident
 
 DAY = 86_400
+LEVELS = ("warning", "critical")
 KEPT = 30 * DAY  # seconds back that are looked at for changes
 SHIFT = 32
 MOST_TEXT = 200_000
+MOST_THRESHOLDS = 1_000
 Known = dict[str, dict[str, str]]  # kind -> {key: digest of the row as the centre has it}
 Rows = dict[str, list[list[object]]]
 
@@ -40,8 +44,14 @@ KINDS = {
     "evidence": Kind("iiiss", 1),
     "mail": Kind("isissssIs", 2),
     "event": Kind("isss", 3),
+    # metric, labels, above, warning, critical, clear; for, clear seconds; second condition: metric, above, level, for; enabled,
+    # since, by whom: all that differ from what was shipped
+    "threshold": Kind("ssiFFF" + "ii" + "siFs" + "iis", 2),
+    # a transition, its time, and who tells it: machine, centre, both
+    "tell": Kind("iis", 1),
     "package": Kind("ssssss", 3),
     "verdict": Kind("sssssssiIsI", 1),
+    "system": Kind("ssssssi", 0),  # the one row of archive/fleet/systems.py
 }
 OWN_EVENTS = (
     "boot",
@@ -56,15 +66,21 @@ OWN_EVENTS = (
 # --- the machine -----------------------------------------------------------------------------------------------------
 
 
-def collect(db: sqlite3.Connection, host: int, now: int, known: Known, most: int) -> tuple[Rows, Known]:
-    """Rows that the centre does not have, `most` at a time, and what it will know once it has taken them.
+def collect(
+    db: sqlite3.Connection, host: int, now: int, known: Known, most: int, *, sets: bool = False
+) -> tuple[Rows, Known]:
+    """Rows that the centre does not have, `most` at a time, and what it will know once it has taken them. `sets`: it is one
+    that sets thresholds and who mails.
 
-    A snapshot of packages is sent whole, whenever one of them changed.
+    A snapshot of packages, or of thresholds, is sent whole, whenever one of them changed.
     """
     rows: Rows = {}
     after: Known = {}
     left = most
-    for kind, found in _candidates(db, host, now - KEPT):
+    candidates = list(_candidates(db, host, now - KEPT))
+    if sets:
+        candidates.append(("tell", handing.offered(db, now - KEPT)))
+    for kind, found in candidates:
         before, after[kind] = known.get(kind, {}), {}
         for row in found:
             key, digest = _key(kind, row), _digest(row)
@@ -84,6 +100,11 @@ def collect(db: sqlite3.Connection, host: int, now: int, known: Known, most: int
             rows["package"] = packages
         else:
             after["package"] = known.get("package", {})
+    if sets:
+        found = _thresholds(db)
+        after["threshold"] = {"all": _digest(found)}
+        if known.get("threshold") != after["threshold"]:
+            rows["threshold"] = found
     return rows, after
 
 
@@ -99,6 +120,8 @@ def _candidates(db: sqlite3.Connection, host: int, since: int) -> Iterator[tuple
     def every(sql: str, *arguments: object) -> list[list[object]]:
         return [list(row) for row in db.execute(sql, arguments)]
 
+    system = systems.row(db, host)
+    yield "system", [system] if system else []
     columns = ", ".join(["id", *_INCIDENT])
     mine = "SELECT id FROM incident WHERE host=? AND (state <> 'resolved' OR ended_at >= ?)"
     # What is over comes first: its line is free when the next one opens.
@@ -147,6 +170,19 @@ def _packages(db: sqlite3.Connection, host: int) -> list[list[object]]:
     ]
 
 
+_SET = "metric, labels, above, warning, critical, clear, for_seconds, clear_seconds, second_metric, second_above, second_level,"
+_SET += " second_for, enabled, updated_at, updated_by"
+
+
+def _thresholds(db: sqlite3.Connection) -> list[list[object]]:
+    """What is judged with here, where that is not what was shipped."""
+    rows = db.execute(
+        f"SELECT {_SET} FROM threshold WHERE host IN (?, 0, ?) ORDER BY host", (thresholds.CENTRE, thresholds.HERE)
+    )
+    found = {(row[0], row[1]): list(row) for row in rows}
+    return [found[key] for key in sorted(found)][:MOST_THRESHOLDS]
+
+
 # --- the centre ------------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +221,11 @@ def apply(db: sqlite3.Connection, host: int, rows: Rows, now: int) -> list[str]:
     (yet): their verdicts are to be sent again later. Raises sqlite3.IntegrityError for rows that contradict each other.
     """
     for row in rows.get("incident", []):
+        _labels(row[3])
         _incident(db, host, row)
+    for row in rows.get("transition", []):
+        if row[4] not in LEVELS:
+            raise ParcelError(f"rows: transition: {str(row[4])[:40]!r} is no level")
     db.executemany(
         "INSERT INTO transition VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET detail=excluded.detail",
         [(_number(host, row[0]), _number(host, row[1]), *row[2:]) for row in rows.get("transition", [])],
@@ -204,8 +244,12 @@ def apply(db: sqlite3.Connection, host: int, rows: Rows, now: int) -> list[str]:
         "INSERT INTO event (host, at, kind, subject, detail) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         [(host, *row) for row in rows.get("event", []) if row[1] not in OWN_EVENTS],
     )
+    for row in rows.get("system", [])[-1:]:
+        systems.keep(db, host, row, now)
     if "package" in rows:
         _inventory(db, host, rows["package"], now)
+    if "threshold" in rows:
+        _judged(db, host, rows["threshold"])
     return [reference for row in rows.get("verdict", []) if (reference := _verdict(db, host, row))]
 
 
@@ -229,6 +273,26 @@ def _incident(db: sqlite3.Connection, host: int, row: list[object]) -> None:
     )
 
 
+def _labels(said: object) -> str:
+    """Labels in the stored form: what is mailed and shown about them counts on it. Raises ParcelError."""
+    try:
+        return thresholds.labels_text(str(said))
+    except thresholds.ThresholdError as error:
+        raise ParcelError(f"rows: {error}") from None
+
+
+def _judged(db: sqlite3.Connection, host: int, rows: list[list[object]]) -> None:
+    """The machine's thresholds become these, under its own number. Raises ParcelError."""
+    if len(rows) > MOST_THRESHOLDS:
+        raise ParcelError(f"rows: threshold: {len(rows)}; at most {MOST_THRESHOLDS} are kept")
+    db.execute("DELETE FROM threshold WHERE host=?", (host,))
+    for row in rows:
+        db.execute(
+            f"INSERT INTO threshold ({_SET}, host) VALUES ({', '.join('?' * 16)}) ON CONFLICT DO NOTHING",
+            (row[0], _labels(row[1]), *row[2:], host),
+        )
+
+
 def _inventory(db: sqlite3.Connection, host: int, rows: list[list[object]], now: int) -> None:
     """What is installed now; what is not in it any more went."""
     known = {
@@ -236,6 +300,8 @@ def _inventory(db: sqlite3.Connection, host: int, rows: list[list[object]], now:
         for row in db.execute("SELECT name, version, arch FROM package WHERE host=? AND gone_at IS NULL", (host,))
     }
     present = {(row[0], row[1], row[2]): row for row in rows}
+    if known != present.keys():
+        systems.touch(db, host, now)
     for key in sorted(known - present.keys(), key=str):
         db.execute(
             "UPDATE package SET gone_at=? WHERE host=? AND name=? AND version=? AND arch=? AND gone_at IS NULL",

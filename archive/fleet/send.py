@@ -5,9 +5,12 @@
    posted, acknowledged, the next ones, until none waits or the minute is over.
 3. A failure: the next try after 1, 2, 4... minutes, at most 15, less a quarter at random, so that ten thousand machines
    do not come back at the same second. Nothing is lost: the texts are in the journal.
+4. An answer says which transitions the centre tells, and by a tag what it sets for this machine: another one than this
+   machine follows is asked for (archive/fleet/following.py). Where the centre is to mail and has not acknowledged for a
+   quarter of an hour, this machine mails again.
 
 TLS is verified always, by the system's certificates or by VIGIE_FLEET_CA_FILE; a redirect is not followed; an answer is
-read to 64 KB and within 30 s.
+read to 64 KB (1 MB, of what it sets) and within 30 s.
 """
 
 import http.client
@@ -24,7 +27,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from archive import clock, database, pseudonyms, read, settings
-from archive.fleet import journal, parcel, rows, state
+from archive.fleet import following, handing, journal, parcel, policy, rows, state
 from archive.fleet.journal import Waiting
 from archive.settings import Settings
 
@@ -35,7 +38,7 @@ TEXTS_BYTES = 4 << 20  # of texts in one parcel, before they are compressed
 MOST_ROWS = 2_000
 LONGEST = 900
 ANSWER = 64 << 10
-PATH = "/fleet/v1/cycles"
+PATH, POLICY = "/fleet/v1/cycles", "/fleet/v1/policy"
 
 
 class SendError(Exception):
@@ -50,6 +53,15 @@ class Answered(NamedTuple):
     status: int
     body: dict[str, object]
     retry_after: int
+    raw: bytes = b""
+
+
+class Settled(NamedTuple):
+    """What came of a parcel."""
+
+    texts: int  # from the first, settled
+    wait: int  # seconds before the next; 0 for none
+    tag: str  # of the policy that the centre has for this machine; '' from one that sets nothing
 
 
 def run(config: Settings, now: int, *, at_once: bool = False, seconds: float = SECONDS) -> int:
@@ -58,6 +70,7 @@ def run(config: Settings, now: int, *, at_once: bool = False, seconds: float = S
     if joined is None:
         return 0
     fate = state.fate(config.data)
+    _watch(config, fate.sent_at, now)
     if not at_once and now < fate.next_at <= now + LONGEST:
         return 0
     try:
@@ -67,7 +80,17 @@ def run(config: Settings, now: int, *, at_once: bool = False, seconds: float = S
         state.keep_fate(config.data, fate._replace(tries=fate.tries + 1, next_at=now + wait, problem=str(error)))
         raise
     state.keep_fate(config.data, state.Fate(0, 0, "", now))
+    _watch(config, now, now)
     return done
+
+
+def _watch(config: Settings, acknowledged_at: int | None, now: int) -> None:
+    """Whoever is to mail must be there: this machine, while the centre is away."""
+    with database.reader(config.data) as db:
+        away = following.watch(db, acknowledged_at, now)
+    if away is not None:
+        with database.writer(config.data) as db, database.transaction(db):
+            following.set_away(db, now, away=away)
 
 
 def back_off(tries: int, chance: float) -> int:
@@ -88,16 +111,21 @@ def _send(config: Settings, joined: state.Joined, now: int, seconds: float) -> i
         while True:
             texts = _some(found)
             with database.reader(config.data) as db:
-                changed, known = rows.collect(db, HOST, now, state.known_rows(config.data), MOST_ROWS)
+                tag = following.followed(db).tag
+                changed, known = rows.collect(db, HOST, now, state.known_rows(config.data), MOST_ROWS, sets=bool(tag))
             if not texts and not changed:
                 break
             left = journal.count(config.data, joined.since) - len(texts) if texts else 0
-            head = parcel.Head(host.uid, config.host_name, host.machine, clock.now(), version(), max(0, left), changed)
-            taken, wait = _posted(config, post, parcel.Parcel(head, [one.raw for one in texts]), known)
-            journal.acknowledged(config.data, texts[:taken])
-            total += taken
-            if wait:
-                raise SendError("the centre asks to wait: this machine has sent all that it may for now", wait)
+            head = parcel.Head(
+                host.uid, config.host_name, host.machine, clock.now(), version(), max(0, left), changed, tag
+            )
+            done = _posted(config, post, parcel.Parcel(head, [one.raw for one in texts]), known, now)
+            journal.acknowledged(config.data, texts[: done.texts])
+            total += done.texts
+            if done.tag and done.tag != tag:
+                fetch(config, post, tag, now)
+            if done.wait:
+                raise SendError("the centre asks to wait: this machine has sent all that it may for now", done.wait)
             if not texts or time.monotonic() >= until:
                 break
     finally:
@@ -118,8 +146,35 @@ def _some(found: Iterator[Waiting]) -> list[Waiting]:
     return texts
 
 
-def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Known) -> tuple[int, int]:
-    """(texts settled, seconds to wait before the next). What the centre refused for good is said in data/log/fleet.log."""
+def fetch(config: Settings, post: "Post", tag: str, now: int) -> None:
+    """Ask what the centre sets for this machine, and follow it. What cannot be followed is said once, in data/log/fleet.log
+    and by `./vigie fleet status`; the machine goes on with what it has. Raises SendError."""
+    answer = post(POLICY, known=tag)
+    if answer.status == 304:
+        return
+    if answer.status != 200:
+        raise SendError(f"the centre answered {answer.status} about its settings", answer.retry_after)
+    try:
+        found = policy.parse(answer.raw)
+    except policy.PolicyError as error:
+        _say(config, f"what the centre sets {error}")
+        return
+    with database.writer(config.data) as db, database.transaction(db):
+        refused = following.follow(db, found, policy.tag(policy.text(found)), now)
+    _say(config, f"what the centre sets is not followed here: {'; '.join(refused)}"[:2000] if refused else "")
+
+
+def _say(config: Settings, problem: str) -> None:
+    if problem == state.read(config.data, state.POLICY):
+        return
+    state.write(config.data, state.POLICY, problem)
+    if problem:
+        print(f"vigie: {problem}", file=sys.stderr)
+
+
+def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Known, now: int) -> Settled:
+    """What the centre refused for good is said in data/log/fleet.log. What it tells is settled before its rows are known to be
+    there: killed in between, they are offered again."""
     answer = post(PATH, parcel.pack(what))
     if answer.status not in (200, 429):
         raise SendError(
@@ -128,6 +183,12 @@ def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Kno
     taken = answer.body.get("taken", 0)
     if not isinstance(taken, int) or not 0 <= taken <= len(what.texts):
         raise SendError("the centre's answer makes no sense")
+    told = answer.body.get("told", [])
+    offered = {row[0] for row in what.head.rows.get("tell", [])}
+    settled = [one for one in told if isinstance(one, int) and one in offered] if isinstance(told, list) else []
+    if settled:
+        with database.writer(config.data) as db, database.transaction(db):
+            handing.settle(db, settled, now)
     if answer.status == 200:
         said = str(answer.body.get("rows", ""))
         unknown = answer.body.get("unknown", [])
@@ -140,7 +201,9 @@ def _posted(config: Settings, post: "Post", what: parcel.Parcel, known: rows.Kno
     refused = answer.body.get("refused", [])
     for one in refused if isinstance(refused, list) else ():
         print(f"vigie: the centre refused a cycle: {one}", file=sys.stderr)
-    return taken, answer.retry_after if answer.status == 429 else 0
+    tag = answer.body.get("policy", "")
+    tag = tag[:64] if isinstance(tag, str) else ""
+    return Settled(taken, answer.retry_after if answer.status == 429 else 0, tag)
 
 
 class Post:
@@ -162,22 +225,21 @@ class Post:
             self.make = lambda: http.client.HTTPConnection(host, port, timeout=TIMEOUT)
         self.connection: http.client.HTTPConnection | None = None
 
-    def __call__(self, path: str, body: bytes) -> Answered:
-        """Raises SendError when the centre could not be asked."""
+    def __call__(self, path: str, body: bytes | None = None, known: str = "") -> Answered:
+        """POST a body; without one GET, unless it is `known` (a tag). Raises SendError when the centre could not be asked."""
+        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "Vigie"}
+        headers |= {"If-None-Match": f'"{known}"'} if body is None else {"Content-Type": "application/x-vigie-parcel"}
+        most = policy.MOST_BYTES if path == POLICY else ANSWER
         deadline = time.monotonic() + TIMEOUT
         try:
             if self.connection is None:
                 self.connection = self.make()
-            self.connection.request(
-                "POST", self.base + path, body,
-                {"Authorization": f"Bearer {self.token}", "Content-Type": "application/x-vigie-parcel",
-                 "User-Agent": "Vigie"},
-            )  # fmt: skip
+            self.connection.request("GET" if body is None else "POST", self.base + path, body, headers)
             answer = self.connection.getresponse()
             raw = b""
             while chunk := answer.read1(8192):
                 raw += chunk
-                if len(raw) > ANSWER or time.monotonic() > deadline:
+                if len(raw) > most or time.monotonic() > deadline:
                     raise SendError(f"{self.where}: answers without end")
             answer.close()  # read1 leaves it open at its end, and then the connection takes no further request
             retry = answer.headers.get("Retry-After", "")
@@ -195,7 +257,7 @@ class Post:
         except (ValueError, RecursionError):
             said = {}
         wait = min(LONGEST, int(retry)) if retry.isascii() and retry.isdigit() and len(retry) < 6 else 0
-        return Answered(answer.status, said if isinstance(said, dict) else {}, wait)
+        return Answered(answer.status, said if isinstance(said, dict) else {}, wait, raw)
 
     def close(self) -> None:
         if self.connection is not None:

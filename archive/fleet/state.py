@@ -5,7 +5,8 @@ acknowledgement and the minute's path reads none of it.
 - `centre`: the address that the rest is about.
 - `sent/<day>`: names of the day's texts that the centre has acknowledged, one a line.
 - `rows`: JSON, digests of the rows that the centre has.
-- `next`: seconds, when to try again after a failure; `problem`: why, in words.
+- `fate`: JSON, how the last sending went.
+- `policy`: what of the centre's settings could not be followed, in words; empty when all is.
 """
 
 import json
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from archive import rights
 from archive.settings import LOOPBACK
 
-FOLDER, JOINED = "fleet", "joined"
+FOLDER, JOINED, POLICY = "fleet", "joined", "policy"
 
 
 class StateError(Exception):
@@ -86,7 +87,7 @@ def forget(data: str) -> None:
     folder = os.path.join(data, FOLDER, "sent")
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         os.unlink(os.path.join(folder, name))
-    for name in ("rows", "fate"):
+    for name in ("rows", "fate", POLICY):
         if os.path.exists(os.path.join(data, FOLDER, name)):
             os.unlink(os.path.join(data, FOLDER, name))
 

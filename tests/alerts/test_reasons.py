@@ -14,8 +14,8 @@ from alerts.words import Words
 from archive.settings import ROOT
 
 FRENCH, ENGLISH = Words("fr", "Europe/Paris"), Words("en", "Europe/Paris")
-EXAMPLE = {r"\$denied": "sda", r"\$\{line:0:120\}": "no route", r"\$\{limit\[\$1\]\}": "10", r"\$2": "3",
-           r"\$status": "3"}  # fmt: skip
+EXAMPLE = {r"\$denied": "sda", r"\$\{line:0:120\}": "no route"}
+RUNNER = ("run.py", "running.py")
 
 
 def sources() -> list[tuple[str, str]]:
@@ -32,10 +32,33 @@ def said() -> list[tuple[str, str]]:
     for name, text in sources():
         whole = re.findall(r"# UNAVAILABLE ([^\"$\\\n]+?)(?:\"|\\n|$)", text, re.M)
         whole += re.findall(r"unavailable \"([^\"]+)\"", text)
-        if name == "run.sh":
-            whole += re.findall(r"reason\[\$\w+\]=(?:'([^'\n]+)'|\"([^\"\n]+ [^\"\n]+)\")", text)
-        found += [(name, one if isinstance(one, str) else "".join(one)) for one in whole]
+        if name in RUNNER:
+            whole += runners(text)
+        found += [(name, one) for one in whole]
     return [(name, filled(reason)) for name, reason in found]
+
+
+def runners(text: str) -> list[str]:
+    """What a runner's source sets, or adds to, as the reason of a result; a value in it is 3."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Assign | ast.AugAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(one, ast.Attribute) and one.attr == "reason" for one in targets):
+                before = "timed out after 10 s" if isinstance(node, ast.AugAssign) else ""
+                found += [before + one for one in texts(node.value) if " " in one]
+    return found
+
+
+def texts(value: ast.expr) -> list[str]:
+    """Each text that an expression may be, the words that it looks for left out."""
+    if isinstance(value, ast.JoinedStr):
+        return ["".join(part.value if isinstance(part, ast.Constant) else "3" for part in value.values)]
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return [value.value]
+    if isinstance(value, ast.Compare | ast.Call):
+        return []
+    return [one for part in ast.iter_child_nodes(value) if isinstance(part, ast.expr) for one in texts(part)]
 
 
 def filled(reason: str) -> str:
@@ -49,12 +72,12 @@ def test_every_reason_of_the_shipped_probes_and_of_the_runner_is_told_in_french(
     assert {name for name, _reason in found} >= {
         "smart.sh",
         "updates.sh",
-        "pressure.sh",
-        "users.sh",
+        "pressure.py",
+        "users.py",
         "homes.py",
-        "run.sh",
+        *RUNNER,
     }
-    assert len(found) >= 22
+    assert len(found) >= 25
     left = [f"{name}: {reason}" for name, reason in found if reasons.told(reason, FRENCH) == reason]
     assert left == [], "give these a line in alerts/reasons.py"
 
@@ -98,7 +121,7 @@ def test_no_reason_is_known_that_nothing_gives() -> None:
          "pas le droit de lire /dev/sda (il faut être root, ou du groupe des disques)"),
         ("timed out after 10 s and cannot be killed (process 4711)",
          "pas de réponse en 10 s, et impossible à arrêter (processus 4711)"),
-        ("disk.sh: df said nothing", "disk.sh: df said nothing"),
+        ("disk.py: df said nothing", "disk.py: df said nothing"),
         ("", ""),
     ],
 )  # fmt: skip

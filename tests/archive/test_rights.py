@@ -40,12 +40,26 @@ def test_the_shells_rule_is_the_same(tmp_path: Path, mode: int, shared: bool) ->
     folder = tmp_path / "data"
     folder.mkdir()
     folder.chmod(mode)
-    for name in ("run_all.sh", "probes/run.sh", "archive/run.sh", "alerts/run.sh"):
+    for name in ("run_all.sh", "archive/run.sh", "alerts/run.sh"):
         with open(os.path.join(ROOT, name), encoding="utf-8") as file:
             line = next(line for line in file if "umask 007" in line)
         script = f"umask 077; data=$1\n{line}\numask"
         said = subprocess.run(["bash", "-c", script, "x", str(folder)], capture_output=True, text=True, check=True)
         assert said.stdout.strip() == ("0007" if shared else "0077"), name
+
+
+@pytest.mark.parametrize(("mode", "shared"), FORMS)
+def test_the_runners_rule_is_the_same(tmp_path: Path, mode: int, shared: bool) -> None:
+    """It imports nothing of the archive: what it costs every minute would be dearer than the rule."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    script = f"import posix, sys; sys.path.insert(0, {ROOT + '/probes'!r}); import run; run.prepare({ROOT + '/probes'!r}); print(posix.umask(0))"
+    said = subprocess.run(
+        ["/usr/bin/python3", "-I", "-S", "-c", script], env={"VIGIE_DATA": str(folder)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert int(said.stdout) == (0o007 if shared else 0o077)
 
 
 def test_a_folder_that_cannot_be_looked_at_is_one_users_alone() -> None:

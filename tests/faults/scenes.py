@@ -607,10 +607,8 @@ class Probes(Scene):
     """The runner and one probe: a text under its name is whole. Each process of it meets the fault at its own n-th call."""
 
     name = "probes"
+    argv = ("-I", "-S", "-B", "probes/run.py")
     later = 60
-
-    def command(self) -> list[str]:
-        return [os.path.join(ROOT, "probes", "run.sh")]
 
     def prepare(self) -> None:
         super().prepare()

@@ -24,7 +24,7 @@ FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO")
 _LINE = re.compile(r'^(\d+) +(\w+)\((?:AT_FDCWD, )?(?:"([^"]*)")?')
 _CODE = re.compile(
     r"\.(py|pyc|so)(\.|$)|/__pycache__|/lib/|/lib64/|/etc/(ld\.so|locale|ssl|mime)|locale|pyvenv\.cfg|site-packages|/dist-info"
-    rf"|^{re.escape(sys.prefix)}|^{re.escape(sys.base_prefix)}/|^{re.escape(ROOT)}(/(archive|alerts|web|templates|static)(/|$)|$)"
+    rf"|^{re.escape(sys.prefix)}|^{re.escape(sys.base_prefix)}/|^{re.escape(ROOT)}(/(archive|alerts|web|probes|templates|static)(/|$)|$)"
     r"|^/usr/share|^/usr/bin"
 )
 

@@ -25,7 +25,7 @@ def test_p01_killed_at_any_call_the_runner_leaves_no_half_text(tmp_path: Path, c
     """The sweep of the runner: KILL at the n-th call of each of its processes, then an unharmed run."""
     home = Home(tmp_path)
     environ = home.environment(VIGIE_DATA=str(home.data), VIGIE_PROBES=str(home.probes))
-    runner, now, seen = [str(home.root / "probes" / "run.sh")], 1_795_221_000, 0
+    runner, now, seen = [str(home.root / "probes" / "run.py")], 1_795_221_000, 0
     for number in (*range(1, 13), 16, 24, 40):
         now += 60
         subprocess.run(

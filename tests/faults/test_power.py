@@ -122,7 +122,7 @@ def test_p01_a_text_is_synced_before_it_has_its_name_and_then_the_folder_is(fold
     probe.write_text("#!/bin/bash\necho '# HELP beat Beats\n# HELP.fr beat Coups\n# TYPE beat gauge\nbeat 1'\n")
     probe.chmod(0o755)
     step = Step(
-        folder, "runner", [os.path.join(ROOT, "probes", "run.sh")], VIGIE_PROBES=str(tmp_path), VIGIE_ROOT="",
+        folder, "runner", [sys.executable, "-I", "-S", "-B", "probes/run.py"], VIGIE_PROBES=str(tmp_path), VIGIE_ROOT="",
         VIGIE_NOW=str(AT + 60),
     )  # fmt: skip
     step.order(("sync", ".tmp"), ("name", ".tmp"), ("sync", "/spool"))

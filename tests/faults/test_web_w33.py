@@ -12,7 +12,7 @@ from archive.settings import ROOT
 from tests import cycles
 from tests.web import site
 
-CODE = ["web/access.py", "web/__init__.py", "templates/base.html", "static/vigie.js", "probes/cpu.sh", "run_all.sh", "vigie",
+CODE = ["web/access.py", "web/__init__.py", "templates/base.html", "static/vigie.js", "probes/cpu.py", "run_all.sh", "vigie",
         "archive/database.py", "alerts/cycle.py"]  # fmt: skip
 
 

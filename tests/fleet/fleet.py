@@ -28,9 +28,9 @@ class Clock:
 
 
 class Centre:
-    def __init__(self, data: str) -> None:
+    def __init__(self, data: str, mail_to: str = "c@example.org") -> None:
         self.data, self.clock = data, Clock()
-        self.settings = settings_of(data, VIGIE_TRUSTED_HOSTS="127.0.0.1")
+        self.settings = settings_of(data, VIGIE_TRUSTED_HOSTS="127.0.0.1", VIGIE_MAIL_TO=mail_to)
         self.app = create_app(self.settings, now=self.clock)
         self.server: Any = None
         self.port = 0

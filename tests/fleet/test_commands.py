@@ -1,13 +1,18 @@
 """`./vigie fleet`: one line from the centre, pasted on the machine; each mistake in words."""
 
+import json
 import os
 
 import pytest
 
-from archive import engine
-from archive.fleet import journal, state
+from archive import database, engine
+from archive.fleet import journal, state, wishes
+from archive.fleet.policy import Scope
+from archive.thresholds import Threshold
+from tests import cycles
 from tests.conftest import NOW
-from web.commands import fleet
+from tests.fleet import test_deciding
+from web.commands import certfr, fleet
 
 
 @pytest.fixture
@@ -98,3 +103,48 @@ def test_revoked_it_is_listed_as_such_and_can_be_added_again_under_its_name(serv
     assert "Not joined yet" in command(served.data, "list")[1]
     command(served.data, "retire", "one")
     assert "Retired" in command(served.data, "list")[1]
+
+
+def test_status_says_what_comes_from_the_centre_and_leaving_says_that_it_stays(served, machine, command):
+    cycles.archive(served.data, NOW, cycles.machine(NOW))
+    line = command(served.data, "add", "one", VIGIE_URL=served.url)[1].split()[2:]
+    with database.writer(served.data) as db, database.transaction(db):
+        wishes.save(db, Scope(), Threshold("disk_used_ratio", "{}", True, 0.5, 0.6, None, 300), "ada", NOW)
+        wishes.set_mails(db, Scope(), "centre", "ada", NOW)
+    here = machine()
+    here.cycle(NOW)
+    command(here.data, *line)
+    command(here.data, "send")
+
+    said = command(here.data, "status")[1]
+    assert "1 threshold comes from there." in said
+    assert "Mails about this machine's incidents: the centre." in said
+    assert "stays; to take it out: ./vigie fleet leave --thresholds" in command(here.data, "leave")[1]
+    assert "1 threshold that the centre had set is gone." in command(here.data, "leave", "--thresholds")[1]
+    assert "centre had set" not in command(here.data, "leave")[1]
+
+
+def test_decide_says_what_it_did_and_names_what_it_does_not_know(centre, command):
+    test_deciding.added(centre, 5)
+    test_deciding.published(centre)
+    reference = test_deciding.PUBLICATIONS[1]["reference"]
+
+    assert command(centre.data, "decide", reference)[:2] == (
+        0, "Publications decided: 1. Machines: 5. Verdicts to act on: 5.\n"
+    )  # fmt: skip
+    assert {where for _, where in test_deciding.kept(centre)} == {reference}
+    assert command(centre.data, "decide")[1].startswith("Publications decided: 11. Machines: 5.")
+    status, out, err = command(centre.data, "decide", reference, "CERTFR-2026-AVI-7777")
+    assert (status, out) == (1, "")
+    assert "CERTFR-2026-AVI-7777" in err
+    assert reference not in err
+
+
+def test_publications_that_come_in_are_decided_for_the_machines_at_once(centre, command, tmp_path, capsys):
+    test_deciding.added(centre, 5)
+    command(centre.data, "list")
+    path = tmp_path / "publication.json"
+    path.write_text(json.dumps(test_deciding.PUBLICATIONS[1]))
+
+    assert certfr.run(["import", str(path)]) == 0
+    assert len(test_deciding.kept(centre)) == 5

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archive import database
-from archive.fleet import members, parcel
+from archive.fleet import members, parcel, rows
 from tests import cycles
 from tests.conftest import NOW
 from tests.fleet.fleet import head
 from tests.fleet.test_taking import incident, texts
+from web import store
 from web.pages import hosts
 
 
@@ -87,15 +88,43 @@ def test_every_page_of_one_machine_shows_that_machine_and_its_links_stay_with_it
 
 def test_what_is_the_centres_own_is_shown_there_and_nothing_of_a_machine_is_changed(fleet):
     client = fleet.app.test_client()
-    answer = client.get("/hosts/two/thresholds?x=1", headers={"Host": "127.0.0.1"})
+    answer = client.get("/hosts/two/windows?x=1", headers={"Host": "127.0.0.1"})
 
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/thresholds?x=1")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/windows?x=1")
     assert client.post("/hosts/two/incidents/1/acknowledge", headers={"Host": "127.0.0.1"}).status_code in (
         302,
         400,
         405,
     )
     assert page(fleet, "/hosts/two/live.json")[0] == 302
+
+
+def test_what_the_centre_sets_for_a_machine_is_one_click_from_its_pages(fleet):
+    client = fleet.app.test_client()
+    for path, place in (
+        ("thresholds", "/fleet/thresholds?host=two"),
+        ("thresholds/disk_used_ratio", "/fleet/threshold?host=two&metric=disk_used_ratio"),
+    ):
+        answer = client.get(f"/hosts/two/{path}", headers={"Host": "127.0.0.1"})
+        assert (answer.status_code, answer.headers["Location"]) == (302, place)
+    assert 'href="/hosts/two/thresholds"' in page(fleet, "/hosts/two/incidents")[1]
+    assert 'href="/fleet/thresholds"' in page(fleet, "/hosts")[1]
+
+
+def test_the_page_of_a_group_shows_its_own_counts_and_what_is_open_in_it_the_worst_first(fleet):
+    rows = [incident(1, metric="memory_used_ratio", labels="{}"), incident(2)]
+    rows[0][5] = "warning"
+    fleet.post(fleet.add("five", "web"), parcel.Parcel(head("five", rows={"incident": rows}), texts(1)))
+    html = page(fleet, "/hosts?tag=web")[1]
+    group = html[html.index("Open in this group") :]
+
+    assert "3 machines in this group." in html
+    assert 'href="/hosts?state=critical&amp;tag=web"' in html
+    assert re.findall(r'<a href="/hosts/(\w+)/incidents/\d+">([^<]+)', group) == [
+        ("two", "Disk / at 99%"), ("five", "Disk / at 99%"), ("five", "Memory at 99%"),
+    ]  # fmt: skip
+    assert "Open in this group" not in page(fleet, "/hosts?tag=paris")[1]
+    assert "Open in this group" not in page(fleet, "/hosts")[1]
 
 
 def test_a_machine_alone_has_no_list_in_its_bar(centre):
@@ -169,3 +198,41 @@ def test_which_machines_a_publication_concerns_is_one_click_from_it(fleet):
     assert "It concerns 1 machine of the fleet." in html
     assert f'href="/hosts?advisory={reference}"' in html
     assert names(page(fleet, "/hosts?advisory=x")[1]) == []
+
+
+class Counting:
+    """A connection that counts what it is asked."""
+
+    def __init__(self, db):
+        self.db, self.asked = db, []
+
+    def execute(self, sql, *given):
+        self.asked.append(sql)
+        return self.db.execute(sql, *given)
+
+
+def test_a_page_asks_as_much_of_fifty_machines_with_incidents_as_of_one(centre, monkeypatch):
+    with database.writer(centre.data) as db, database.transaction(db):
+        for number in range(60):
+            members.add(db, f"m{number:03}", "test", NOW)
+            host = members.named(db, f"m{number:03}").host
+            rows.apply(db, host, {"incident": [incident(1), incident(2, labels='{"mount":"/srv"}')]}, NOW)
+        db.execute("UPDATE member SET joined_at=?, fresh_at=?, opened=2, worst=2", (NOW, NOW))
+    page(centre, "/hosts")  # what the bar shows is kept from one page to the next
+    asked = {}
+    real = store.db
+    for query in ("text=m001", ""):
+        with monkeypatch.context() as patched:
+            counting = []
+
+            def counted(counting=counting):
+                if not counting or counting[-1].db is not real():
+                    counting.append(Counting(real()))
+                return counting[-1]
+
+            patched.setattr(hosts.store, "db", counted)
+            status, html = page(centre, f"/hosts?{query}")
+            asked[query] = sum(len(one.asked) for one in counting)
+        assert status == 200
+    assert html.count("and 1 more") == 50
+    assert asked[""] == asked["text=m001"] < 16

@@ -65,11 +65,11 @@ GUARDS: dict[str, Guard] = {
     ),
     "M22": Guard(
         "the reserve is freed for the cycle's text", "tests/test_full_disk.py -k m22_the_reserve",
-        "run_all.sh", "if (($1 == 1)) && free_reserve; then", "if (($1 == 1)) && false; then",
+        "alerts/run_cycle.py", "        if room.f_bavail * room.f_frsize >= RESERVE:\n", "        if True:\n",
     ),
     "P01": Guard(
         "a text is synced before it has its name", "tests/faults/test_power.py -k p01",
-        "probes/run.sh", '&&\n    sync -- "$temporary"; }', "; }",
+        "probes/run.py", "        write(temporary, text, posix.O_EXCL, sync=True)\n", "        write(temporary, text, posix.O_EXCL)\n",
     ),
     "P10": Guard(
         "control characters are shown, not obeyed", "tests/archive/test_text.py -k p10",
@@ -77,7 +77,8 @@ GUARDS: dict[str, Guard] = {
     ),
     "P13": Guard(
         "one run at a time", "tests/faults/test_silence.py -k p13",
-        "run_all.sh", "if ! flock -n 9; then", "if false; then",
+        "alerts/run_cycle.py", "        fcntl.flock(running.LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "        fcntl.flock(running.LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
     ),
     "P15": Guard(
         "the lock is the kernel's, and goes with its holder", "tests/archive/test_database.py -k p15",
@@ -86,12 +87,13 @@ GUARDS: dict[str, Guard] = {
     ),
     "P19": Guard(
         "no variable of a log-in is relied on", "tests/probes/test_run.py -k p19",
-        "probes/run.sh", "export LC_ALL=C\ntrap", 'export LC_ALL=C\n: "$HOME"\ntrap',
+        "probes/run.py", '        self.env |= {"LC_ALL": "C",',
+        '        self.env["HOME"] = posix.environ[b"HOME"].decode()\n        self.env |= {"LC_ALL": "C",',
     ),
     "P23": Guard(
         "a /proc that is not there is no figure", "tests/probes/test_contract.py -k p23_without_proc",
-        "probes/cpu.sh", 'mapfile -t lines <"${VIGIE_ROOT:-}/proc/stat"',
-        'mapfile -t lines < <(cat "${VIGIE_ROOT:-}/proc/stat" 2>/dev/null || echo "cpu 0 0 0 0 0 0 0 0")',
+        "probes/cpu.py", '    stat = reading.slurp(f"{root}/proc/stat")\n',
+        '    stat = reading.slurp(f"{root}/proc/stat") if reading.exists(f"{root}/proc/stat") else "cpu 0 0 0 0 0 0 0 0"\n',
     ),
     "P25": Guard(
         "only a person at a terminal is told the steps", "tests/faults/test_cycle_faults.py -k p25",

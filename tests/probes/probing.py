@@ -1,15 +1,19 @@
 """What the tests of the probes share: how to run one, a strict reading of its text, stand-ins for machines and tools."""
 
+import functools
+import importlib
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROBES = REPOSITORY / "probes"
 ROOT = Path(__file__).resolve().parent / "root"
-SHIPPED = sorted(p.name for p in PROBES.iterdir() if p.is_file() and os.access(p, os.X_OK) and p.name != "run.sh")
+SHIPPED = sorted(p.name for p in PROBES.iterdir() if p.is_file() and os.access(p, os.X_OK) and p.name != "run.py")
 SYSTEM = "/usr/bin:/bin"
 
 # What a probe may always count on: coreutils, awk, Bash, Python. Everything else may be missing.
@@ -66,6 +70,16 @@ def run(
         timeout=60,
         check=False,
     )
+
+
+@functools.cache
+def module(name: str) -> ModuleType:
+    """A shipped Python probe as the runner reads it: `text(root, state, alone)`."""
+    sys.path.insert(0, str(PROBES))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(PROBES))
 
 
 def series(text: str) -> dict[str, float]:

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.probes.probing import PROBES, SYSTEM, ok, refused, run, stub
+from tests.probes.probing import module, ok, refused, run, stub
 
 
 def test_the_accounts_are_those_of_getent_with_a_login_shell():
-    found = ok(run("accounts.sh"))
+    found = ok(run("accounts.py"))
     shells = {line for line in Path("/etc/shells").read_text().splitlines() if line.startswith("/")}
     rows = [
         r.split(":")
@@ -26,7 +26,7 @@ def test_p10_hostile_names_are_text(machine):
     (machine / "etc/passwd").write_bytes(
         b'a"b\\c:x:1:1::/home/<script>\x1b[31m\x07:/bin/sh\nd\xff:x:2:2::/home/d:/bin/sh\n\xc3\xa9:x:3:3::/$(id):/bin/sh\n'
     )
-    found = ok(run("accounts.sh", root=machine))
+    found = ok(run("accounts.py", root=machine))
     assert r'account_info{user="a\"b\\c",uid="1",home="/home/<script>\\x1b[31m\\x07",shell="/bin/sh"}' in found
     assert r'account_info{user="d\\xff",uid="2",home="/home/d",shell="/bin/sh"}' in found
     assert 'account_info{user="é",uid="3",home="/$(id)",shell="/bin/sh"}' in found
@@ -35,16 +35,16 @@ def test_p10_hostile_names_are_text(machine):
 @pytest.mark.parametrize("answer", ["sh: getent: out of order", "root:x:zero:0::/root:/bin/sh", "a:b:c:d:e:f:g:h"])
 def test_p22_an_answer_of_another_form_is_refused(tools, answer):
     stub(tools, "getent", f"echo '{answer}'")
-    refused(run("accounts.sh", path=str(tools)))
+    refused(run("accounts.py", path=str(tools)))
 
 
 def test_p21_without_getent_the_file_is_read(tools):
-    assert ok(run("accounts.sh", path=str(tools)))["accounts"] >= 1
+    assert ok(run("accounts.py", path=str(tools)))["accounts"] >= 1
 
 
 def test_p23_0_accounts(machine):
     (machine / "etc/passwd").write_text("daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n")
-    assert ok(run("accounts.sh", root=machine)) == {"accounts": 0}
+    assert ok(run("accounts.py", root=machine)) == {"accounts": 0}
 
 
 @pytest.mark.parametrize(
@@ -60,29 +60,39 @@ def test_p23_0_accounts(machine):
 )
 def test_only_where_the_files_hold_all_accounts_the_runner_reads_it_itself(machine, line, files):
     (machine / "etc/nsswitch.conf").write_text(f"# passwd: ldap\n{line}\ngroup: files\n")
-    done = subprocess.run(
-        ["bash", "-c", f". {PROBES}/accounts.sh >/dev/null && accounts_in_files"], check=False,
-        env={"PATH": SYSTEM, "VIGIE_ROOT": str(machine)},
-    )  # fmt: skip
-    assert (done.returncode == 0) == files
+    assert module("accounts").in_files(str(machine)) == files
 
 
 def test_served_homes_are_asked_for(machine):
     (machine / "etc/nsswitch.conf").write_text("passwd: files systemd\n")
+    assert module("accounts").in_files(str(machine))
     (machine / "run/systemd/userdb").mkdir(parents=True)
     (machine / "run/systemd/userdb/io.systemd.Home").touch()
-    done = subprocess.run(
-        ["bash", "-c", f". {PROBES}/accounts.sh >/dev/null && accounts_in_files"], check=False,
-        env={"PATH": SYSTEM, "VIGIE_ROOT": str(machine)},
-    )  # fmt: skip
-    assert done.returncode == 1
+    assert not module("accounts").in_files(str(machine))
 
 
 def test_read_by_the_runner_it_says_what_it_says_when_started_or_asks_to_be_started():
-    env = {"PATH": SYSTEM, "LC_ALL": "C"}
-    read = subprocess.run(
-        ["bash", "-c", f"set -euo pipefail; . {PROBES}/accounts.sh"], check=False, capture_output=True, env=env
-    )
-    started = subprocess.run([f"{PROBES}/accounts.sh"], check=True, capture_output=True, env=env)
-    assert read.returncode in (0, 75)
-    assert read.returncode == 75 or read.stdout == started.stdout
+    started = run("accounts.py")
+    ok(started)
+    try:
+        read = module("accounts").text("", "", False)
+    except module("reading").AskError:
+        assert not module("accounts").in_files("")
+    else:
+        assert read == started.stdout
+
+
+def test_a_list_that_cannot_be_had_is_said_and_not_shown_short(tools):
+    stub(tools, "getent", "echo root:x:0:0::/root:/bin/sh; echo 'no server' >&2; exit 2")
+    words = refused(run("accounts.py", path=str(tools))).splitlines()
+    assert words == ["no server", "accounts.py: getent passwd ended with status 2"]
+
+
+def test_a_server_is_not_asked_by_the_runner_itself(tools, monkeypatch):
+    stub(tools, "getent", "echo root:x:0:0::/root:/bin/sh")
+    monkeypatch.setenv("PATH", str(tools))
+    accounts = module("accounts")
+    monkeypatch.setattr(accounts, "in_files", lambda _root: False)
+    with pytest.raises(module("reading").AskError):
+        accounts.text("", "", False)
+    assert ok(run("accounts.py", path=str(tools)))["accounts"] == 1

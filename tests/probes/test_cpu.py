@@ -10,7 +10,7 @@ from tests.probes.probing import PROBES, SYSTEM, ok, refused, run
 
 
 def cpu(**more) -> dict[str, float]:
-    return ok(run("cpu.sh", **more))
+    return ok(run("cpu.py", **more))
 
 
 def test_the_modes_of_a_second_add_up_to_a_second():
@@ -60,13 +60,13 @@ def test_p23_4096_processors(machine):
 @pytest.mark.parametrize("text", ["", "cpu  1 2 3\n", "cpu  a b c d e f g h\n", "<html>502</html>\n"])
 def test_p22_a_stat_of_another_form_is_refused(machine, text):
     (machine / "proc/stat").write_text(text)
-    assert "/proc/stat" in refused(run("cpu.sh", root=machine))
+    assert "/proc/stat" in refused(run("cpu.py", root=machine))
 
 
 def test_at_a_terminal_it_says_the_percentage():
     outside, inside = pty.openpty()
     result = subprocess.run(
-        [PROBES / "cpu.sh"],
+        [PROBES / "cpu.py"],
         env={"PATH": SYSTEM},
         stdout=inside,
         stderr=subprocess.PIPE,

@@ -1,13 +1,16 @@
 import ctypes
 import os
 import resource
+import select
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.probes.probing import ROOT, near, ok, refused, run
+from tests.probes.probing import ROOT, module, near, ok, refused, run, series
 
 HOSTILE = {
     r"/a\040b": "/a b",
@@ -28,7 +31,7 @@ def mountinfo(*lines: str) -> str:
 
 
 def test_the_figures_are_those_of_df():
-    found = ok(run("disk.sh"))
+    found = ok(run("disk.py"))
     mounts = [name.split('"')[1] for name in found if name.startswith("disk_size_bytes")]
     assert mounts
     for mount in mounts:
@@ -43,7 +46,7 @@ def test_the_figures_are_those_of_df():
 
 
 def test_each_file_system_once_at_its_shortest_mount_point_and_no_memory_or_loop():
-    found = ok(run("disk.sh", root=ROOT))
+    found = ok(run("disk.py", root=ROOT))
     mounts = [name.split('"')[1] for name in found if name.startswith("disk_size_bytes")]
     assert mounts == ["/", "/home", "/srv/data", "/mnt/usb"]
 
@@ -65,7 +68,7 @@ def test_gone_readonly_is_read_only_though_nobody_asked_for_it(machine, own, who
     line = f"30 28 8:2 / /srv/data {own},relatime shared:5 - ext4 /dev/sda2 {whole},errors=remount-ro"
     (machine / "proc/self/mountinfo").write_text(mountinfo(line))
     (machine / "etc/fstab").write_text(f"UUID=3 /srv/data ext4 {fstab} 0 2\n" if fstab else "")
-    assert ok(run("disk.sh", root=machine))['filesystem_readonly{mount="/srv/data"}'] == gone
+    assert ok(run("disk.py", root=machine))['filesystem_readonly{mount="/srv/data"}'] == gone
 
 
 def test_p10_a_hostile_mount_point_is_text(machine):
@@ -82,7 +85,7 @@ def test_p10_a_hostile_mount_point_is_text(machine):
         )
         os.makedirs(point)
     (machine / "proc/self/mountinfo").write_text(mountinfo(*lines))
-    found = ok(run("disk.sh", root=machine))
+    found = ok(run("disk.py", root=machine))
     assert {name for name in found if name.startswith("disk_size_bytes")} == {
         f'disk_size_bytes{{mount="{shown}"}}' for shown in HOSTILE.values()
     }
@@ -93,7 +96,7 @@ def test_p10_bytes_that_are_no_utf8_and_a_name_of_10_kb_do_not_spoil_the_text(ma
     lines = [b"50 1 9:1 / /\xff\xfe rw - ext4 /dev/sda1 rw", f"51 1 9:2 / {long} rw - ext4 /dev/sda2 rw".encode()]
     (machine / "proc/self/mountinfo").write_bytes(b"\n".join(lines))
     os.makedirs(os.fsencode(machine) + b"/\xff\xfe")
-    found = ok(run("disk.sh", root=machine))
+    found = ok(run("disk.py", root=machine))
     assert r'disk_size_bytes{mount="/\\xff\\xfe"}' in found
     assert [len(name) for name in found if name.startswith("mount_unreachable_info")] == [
         len('mount_unreachable_info{mount=""}') + 400
@@ -115,7 +118,7 @@ def test_p10_a_real_mount_with_a_newline_in_its_name(tmp_path):
         (tmp_path / "root/proc/self").mkdir(parents=True)
         (tmp_path / "root/proc/self/mountinfo").write_text(text)
         shown = str(point).replace("\n", "\\n")
-        result = run("disk.sh", root=tmp_path / "root")
+        result = run("disk.py", root=tmp_path / "root")
         assert f'mount_unreachable_info{{mount="{shown}"}}' in ok(result), "there, but not under this root"
     finally:
         subprocess.run(["umount", point], check=True)
@@ -132,7 +135,7 @@ def test_p23_300_mounts(machine):
         for i in mounts:
             (machine / f"srv/data/{i}").mkdir(exist_ok=True)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found = ok(run("disk.sh", root=machine))
+        found = ok(run("disk.py", root=machine))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert len([name for name in found if name.startswith("disk_size_bytes")]) == many
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -149,8 +152,45 @@ def test_what_is_mounted_on_demand_is_not_kept_mounted_by_asking(machine):
         "38 37 0:53 / /home rw - nfs4 server:/near rw",
     ]
     (machine / "proc/self/mountinfo").write_text(mountinfo(*lines))
-    found = ok(run("disk.sh", root=machine))
+    found = ok(run("disk.py", root=machine))
     assert [name for name in found if name.startswith("disk_size_bytes")] == ['disk_size_bytes{mount="/home"}']
+
+
+def test_the_runner_itself_asks_no_server(machine):
+    disk, ask = module("disk"), module("reading").AskError
+    (machine / "proc/self/mountinfo").write_text(mountinfo("36 35 0:51 / /srv/data rw - nfs4 server:/far rw"))
+    with pytest.raises(ask):
+        disk.text(str(machine), "", False)
+    (machine / "proc/self/mountinfo").write_text(mountinfo("36 35 8:1 / /srv/data rw - xfs /dev/sda1 rw"))
+    assert series(disk.text(str(machine), "", False))['disk_size_bytes{mount="/srv/data"}'] > 0
+
+
+def test_a_file_of_the_host_that_is_mounted_alone_is_no_disk(machine):
+    lines = ["30 1 8:1 / /etc/fstab rw - ext4 /dev/sda1 rw", "31 1 8:2 / /home rw - ext4 /dev/sda2 rw"]
+    (machine / "proc/self/mountinfo").write_text(mountinfo(*lines))
+    assert {name.split('"')[1] for name in ok(run("disk.py", root=machine))} == {"/home"}
+
+
+number = st.integers(0, 2**64 - 1)
+
+
+@given(st.tuples(number, number, number, number, number, number))
+def test_p10_whatever_a_server_says_of_its_room_the_text_stands(room):
+    found = series(module("disk").HEAD + module("disk").told('{mount="/far"}', room))
+    assert found.keys() >= {f'disk_{name}_bytes{{mount="/far"}}' for name in ("used", "available", "size")}
+
+
+def test_a_user_s_room_below_nothing_is_a_full_disk():
+    found = series(module("disk").HEAD + module("disk").told('{mount="/"}', (4096, 100, 5, 2**64 - 5, 10, 5)))
+    assert found['disk_used_ratio{mount="/"}'] == 1
+    assert found['disk_available_bytes{mount="/"}'] == 0
+
+
+@given(st.binary(max_size=40).filter(lambda name: b"\0" not in name))
+def test_a_name_is_read_as_the_kernel_writes_it(name):
+    written = b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes([byte]) for byte in name)
+    shown = module("disk").unescape(written.decode("utf-8", "surrogateescape"))
+    assert os.fsencode(shown) == name
 
 
 @pytest.fixture
@@ -174,11 +214,24 @@ def dead(public):
 @pytest.mark.needs_root
 def test_p11_a_dead_server_hides_only_itself(dead):
     began = time.monotonic()
-    found = ok(run("disk.sh"))
+    found = ok(run("disk.py"))
     assert 2.9 < time.monotonic() - began < 4.5
     assert f'mount_unreachable_info{{mount="{dead}"}}' in found
     assert f'disk_size_bytes{{mount="{dead}"}}' not in found
     assert found['disk_size_bytes{mount="/"}'] > 0
+
+
+@pytest.mark.needs_root
+def test_p11_who_asked_a_dead_server_is_remembered_and_does_not_stay_when_it_can_be_killed(dead, state):
+    ok(run("disk.py", state=state))
+    process, _, point = (state / "stuck").read_text().split(" ", 2)
+    assert point == f"{dead}\0"
+    try:
+        fd = os.pidfd_open(int(process))
+    except ProcessLookupError:
+        return  # it has ended already
+    with os.fdopen(fd):
+        assert select.select([fd], [], [], 10)[0], "it still asks"
 
 
 @pytest.mark.needs_root
@@ -189,20 +242,20 @@ def test_p11_a_process_that_asks_a_dead_server_and_cannot_be_killed_is_the_only_
         start = Path(f"/proc/{stuck.pid}/stat").read_text().rpartition(") ")[2].split()[19]
         (state / "stuck").write_text(f"{stuck.pid} {start} {dead}\0")
         began = time.monotonic()
-        assert f'mount_unreachable_info{{mount="{dead}"}}' in ok(run("disk.sh", state=state))
+        assert f'mount_unreachable_info{{mount="{dead}"}}' in ok(run("disk.py", state=state))
         assert time.monotonic() - began < 2, "nobody is sent after it"
     finally:
         stuck.kill()
         stuck.wait()
     began = time.monotonic()
-    ok(run("disk.sh", state=state))
+    ok(run("disk.py", state=state))
     assert time.monotonic() - began > 2.9, "it has ended: the server is asked again"
 
 
 def test_p22_a_mountinfo_of_another_form_is_refused_or_nothing(machine):
     (machine / "proc/self/mountinfo").write_text("1 2 3 - \n")
-    refused(run("disk.sh", root=machine))
+    refused(run("disk.py", root=machine))
     (machine / "proc/self/mountinfo").write_text("")
-    result = run("disk.sh", root=machine)
+    result = run("disk.py", root=machine)
     assert ok(result) == {}
     assert result.stdout.startswith("# UNAVAILABLE")

@@ -19,7 +19,7 @@ def test_the_example_is_a_probe_from_the_moment_it_is_executable(tmp_path):
     found = ok(alone)
     assert found["files_open"] > 0
     env = {"PATH": SYSTEM, "VIGIE_PROBES": str(folder), "VIGIE_DATA": str(tmp_path / "data")}
-    subprocess.run([PROBES / "run.sh"], env=env, check=True)
+    subprocess.run([PROBES / "run.py"], env=env, check=True)
     (spool,) = (tmp_path / "data/spool").glob("*.prom")
     assert re.match(
         r"# VIGIE probe=files status=ok seconds=[\d.]+ uptime=[\d.]+\n# HELP files_open Open files\n", spool.read_text()

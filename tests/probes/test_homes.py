@@ -1,12 +1,14 @@
 import fcntl
 import os
+import posix
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.probes.probing import PROBES, SYSTEM, ok, run, stub, unavailable
+from tests.probes.probing import PROBES, SYSTEM, module, ok, run, series, stub, unavailable
 
 NOW = 1795221000
 
@@ -139,6 +141,45 @@ def test_it_measures_again_after_55_minutes_and_an_old_figure_is_not_shown_for_e
     assert unavailable(run("homes.py", root=people, state=state, VIGIE_NOW=str(NOW + 9 * 3600)))
 
 
+@pytest.fixture
+def read(people, state, monkeypatch):
+    """The probe as the runner reads it, at so many seconds after NOW."""
+
+    def reading(seconds: int, handed: str = "/nowhere/homes.prom") -> str:
+        monkeypatch.setitem(posix.environ, b"VIGIE_NOW", str(NOW + seconds).encode())
+        monkeypatch.setitem(posix.environ, b"VIGIE_HOMES_TEXT", handed.encode())
+        return module("homes").text(str(people), str(state), False)
+
+    return reading
+
+
+def test_read_by_the_runner_it_says_what_is_kept_and_never_measures(people, state, read):
+    ask = module("reading").AskError
+    with pytest.raises(ask):
+        read(0)
+    (state / "homes").write_text(f'# measured at={NOW}\nuser_home_bytes{{user="é"}} 7\nhomes_measured 1\n# end\n')
+    assert series(read(54 * 60)) == {'user_home_bytes{user="é"}': 7, "homes_measured": 1}
+    assert read(60) == run("homes.py", root=people, state=state, VIGIE_NOW=str(NOW + 60)).stdout
+    for seconds in (-1, 55 * 60, 9 * 3600):
+        with pytest.raises(ask):
+            read(seconds)
+    (state / "homes").write_bytes(b'# measured at=1\nuser_home_bytes{user="\xff"} 7\n# end\n')
+    with pytest.raises(ask):
+        read(0)
+    assert os.listdir(state) == ["homes"]
+
+
+def test_what_the_runner_reads_imports_nothing_that_measuring_needs(state):
+    (state / "homes").write_text(f"# measured at={NOW}\nhomes_measured 1\n# end\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROBES)!r}); before = set(sys.modules); import homes; "
+        f"homes.text('', {str(state)!r}, False); print(*sorted(set(sys.modules) - before - set(sys.builtin_module_names)))"
+    )
+    env = {"VIGIE_NOW": str(NOW), "VIGIE_HOMES_TEXT": "/nowhere/homes.prom"}
+    command = [sys.executable, "-I", "-S", "-c", code]
+    assert subprocess.run(command, env=env, capture_output=True, check=True).stdout == b"homes reading\n"
+
+
 def test_two_measurements_never_overlap(people, state):
     with open(state / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -180,6 +221,13 @@ def test_the_text_of_a_privileged_run_is_used(people, state, handed):
     found = ok(run("homes.py", root=people, state=state, VIGIE_NOW=str(NOW + 3600), VIGIE_HOMES_TEXT=str(handed)))
     assert found == {'user_home_bytes{user="anne"}': 12345, "homes_measured": 1, "homes_known": 1}
     assert not (state / "lock").exists(), "nothing else is measured"
+
+
+def test_the_runner_too_takes_the_text_of_a_privileged_run_or_what_is_kept(read, state, handed):
+    assert series(read(3600, str(handed)))['user_home_bytes{user="anne"}'] == 12345
+    (state / "homes").write_text(f'# measured at={NOW}\nuser_home_bytes{{user="anne"}} 7\n# end\n')
+    handed.chmod(0o666)
+    assert series(read(0, str(handed))) == {'user_home_bytes{user="anne"}': 7}
 
 
 @pytest.mark.parametrize("fault", ["old", "future", "writable", "link", "cut", "foreign", "forged", "folder"])
@@ -227,4 +275,11 @@ def test_measure_prints_what_the_probe_takes(people, tmp_path, state):
     path.chmod(0o644)
     found = ok(run("homes.py", root=people, state=state, VIGIE_NOW=str(NOW), VIGIE_HOMES_TEXT=str(path)))
     assert found['user_home_bytes{user="chloé"}'] == size(people / "home/chloé")
-    assert subprocess.run([PROBES / "homes.py", "--other"], env=env, capture_output=True, check=False).returncode == 1
+    # A copy of the measuring module alone is what root runs (docs/deployment.md).
+    copy = tmp_path / "vigie-homes.py"
+    copy.write_bytes((PROBES / "measuring.py").read_bytes())
+    command = ["/usr/bin/python3", "-I", "-S", copy]
+    assert subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=True).stdout == result.stdout
+    for words in ([PROBES / "homes.py"], command):
+        said = subprocess.run([*words, "--other"], env=env, capture_output=True, encoding="utf-8", check=False)
+        assert (said.returncode, said.stderr) == (1, f"usage: {words[-1].name} [--measure]\n")

@@ -8,7 +8,7 @@ from tests.probes.probing import near, ok, refused, run
 
 def test_the_figures_are_those_of_free():
     for _ in range(5):  # other programs come and go between the two
-        found = ok(run("memory.sh"))
+        found = ok(run("memory.py"))
         lines = subprocess.run(["free", "-b"], capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
         total, available = (int(lines[1].split()[i]) for i in (1, 6))
         if near(found["memory_available_bytes"], available):
@@ -20,7 +20,7 @@ def test_the_figures_are_those_of_free():
 
 
 def test_swap_is_that_of_psutil_and_absent_without_swap():
-    found = ok(run("memory.sh"))
+    found = ok(run("memory.py"))
     swap = psutil.swap_memory()
     assert found.get("swap_size_bytes", 0) == swap.total
 
@@ -29,14 +29,14 @@ def test_without_swap_nothing_is_said_of_it(machine):
     text = (machine / "proc/meminfo").read_text()
     text = text.replace("2000000 kB", "0 kB").replace("1500000 kB", "0 kB")
     (machine / "proc/meminfo").write_text(text)
-    result = run("memory.sh", root=machine)
+    result = run("memory.py", root=machine)
     assert not [name for name in ok(result) if "swap" in name]
     assert "swap_used_ratio" not in result.stdout
 
 
 def test_a_kernel_that_does_not_count_its_kills_gives_no_line(machine):
     (machine / "proc/vmstat").write_text("nr_free_pages 1\nnr_oom_kill 7\n")
-    assert "oom_kills_total" not in ok(run("memory.sh", root=machine))
+    assert "oom_kills_total" not in ok(run("memory.py", root=machine))
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_a_kernel_that_does_not_count_its_kills_gives_no_line(machine):
 )
 def test_p22_a_meminfo_of_another_form_is_refused(machine, text):
     (machine / "proc/meminfo").write_text(text)
-    assert "/proc/meminfo" in refused(run("memory.sh", root=machine))
+    assert "/proc/meminfo" in refused(run("memory.py", root=machine))

@@ -69,7 +69,7 @@ class Fake:
         )
 
     def read(self) -> dict[str, float]:
-        return ok(run("processes.sh", root=self.root, state=self.state))
+        return ok(run("processes.py", root=self.root, state=self.state))
 
     def mine(self) -> float:
         """What is counted for the user that the fake processes belong to."""
@@ -240,13 +240,13 @@ def test_p23_no_cgroup_and_0_other_users(fake):
 @pytest.mark.parametrize(("file", "text"), [("stat", "what?\n"), ("meminfo", "MemFree: 1 kB\n")])
 def test_p22_a_proc_of_another_form_is_refused(machine, file, text):
     (machine / "proc" / file).write_text(text)
-    assert file in refused(run("processes.sh", root=machine))
+    assert file in refused(run("processes.py", root=machine))
 
 
 def test_memory_and_processes_by_user_agree_with_psutil():
     itself = 8 << 20  # the probe sees one process more than psutil: itself
     for _ in range(5):  # others start and stop processes between the two
-        found = ok(run("processes.sh"))
+        found = ok(run("processes.py"))
         users: dict[str, list[int]] = {}
         for process in psutil.process_iter(["uids", "memory_info"]):
             held = process.info["memory_info"]
@@ -268,13 +268,13 @@ def burned(argv: list[str], state: Path, user: int | None) -> tuple[float, float
     """(seconds of CPU that the kernel says the child and its children used, seconds counted for its user)."""
     name = name_of(user or os.geteuid())
     line = f'user_cpu_seconds_total{{user="{name}"}}'
-    before = ok(run("processes.sh", state=state)).get(line, 0.0)
+    before = ok(run("processes.py", state=state)).get(line, 0.0)
     # The shell outlives the burner, so that its end is waited for by a process of the same user, as in real life.
     shell = subprocess.Popen(
         ["bash", "-c", '"$@"; times >&2; sleep 20', "x", *argv], user=user, cwd="/", stderr=subprocess.PIPE
     )
     said = [shell.stderr.readline(), shell.stderr.readline()]
-    after = ok(run("processes.sh", state=state))[line]
+    after = ok(run("processes.py", state=state))[line]
     shell.kill()
     shell.wait()
     shell.stderr.close()
@@ -311,7 +311,7 @@ def test_run_by_hand_it_takes_two_readings_and_says_the_percentages():
     try:
         time.sleep(0.2)
         result = subprocess.run(
-            [PROBES / "processes.sh"],
+            [PROBES / "processes.py"],
             env={"PATH": SYSTEM},
             stdout=inside,
             stderr=subprocess.PIPE,

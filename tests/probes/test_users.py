@@ -1,8 +1,14 @@
 """Who is logged in: from loginctl, then from who. Stand-ins for both speak as the real ones do."""
 
-import pytest
+import calendar
+import struct
+import time
 
-from tests.probes.probing import ok, refused, run, stub, unavailable
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.probes.probing import module, ok, refused, run, stub, unavailable
 
 SESSION = """Name={name}
 Timestamp=Mon 2026-11-23 08:15:30 UTC
@@ -33,7 +39,7 @@ def login(machine, tools):
             f"echo asked >>'{machine}/asked'\ncase $1 in list-sessions) cat '{machine}/list' ;; show-session) cat '{machine}/answer' ;; esac",
         )
 
-    given.run = lambda **more: run("users.sh", root=machine, path=str(tools), **more)
+    given.run = lambda **more: run("users.py", root=machine, path=str(tools), **more)
     return given
 
 
@@ -83,16 +89,73 @@ def test_while_no_session_changes_logind_is_not_asked_again(login, machine, stat
     assert ok(login.run(state=state))["users_logged_in"] == 2
 
 
+def test_the_runner_itself_asks_nobody_and_reads_what_was_kept(login, machine, state):
+    users, ask = module("users"), module("reading").AskError
+    login(session("alice", tty="pts/0"))
+    with pytest.raises(ask):
+        users.text(str(machine), str(state), False)
+    started = login.run(state=state)
+    assert users.text(str(machine), str(state), False) == started.stdout
+    long_ago = time.time() - 901
+    (state / "stamp").write_text(f"{int(long_ago)}\n")
+    with pytest.raises(ask):
+        users.text(str(machine), str(state), False)
+    (machine / "run/systemd/system").rmdir()
+    assert users.text(str(machine), "", False) == users.UNAVAILABLE
+
+
+@pytest.mark.parametrize("stamp", ["", "soon\n", "99999999999\n", "9" * 5000 + "\n", "١٢\n"])
+def test_what_was_kept_by_no_clock_is_asked_for_again(login, machine, state, stamp):
+    login(session("alice", tty="pts/0"))
+    ok(login.run(state=state))
+    (state / "stamp").write_text(stamp)
+    with pytest.raises(module("reading").AskError):
+        module("users").text(str(machine), str(state), False)
+
+
+@given(st.integers(0, 2**33))
+def test_a_moment_is_that_of_the_calendar(at):
+    assert module("users").moment(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))) == at
+    assert module("users").moment(time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))) == at - at % 60
+
+
+@given(st.text("0123456789-: ٣x", max_size=20))
+def test_what_is_no_moment_is_refused(text):
+    try:
+        said = module("users").moment(text)
+    except module("reading").RefusedError:
+        return
+    form = "%Y-%m-%d %H:%M:%S" if len(text) == 19 else "%Y-%m-%d %H:%M"
+    assert said == calendar.timegm(time.strptime(text, form))
+
+
+def test_the_real_who_is_understood(machine, tools):
+    def entry(kind: int, tty: bytes, user: bytes, host: bytes) -> bytes:  # utmp(5)
+        return struct.pack("<hxxi32s4s32s256shhiii16s20x", kind, 1, tty, b"", user, host, 0, 0, 0, 1795421730, 0, b"")
+
+    (machine / "run").mkdir()
+    (machine / "run/utmp").write_bytes(
+        entry(2, b"~", b"reboot", b"6.1") + entry(7, b"pts/0", b"alice", b"192.0.2.7") + entry(7, b"tty1", b"bob", b"")
+    )
+    (tools / "who").symlink_to("/usr/bin/who")
+    found = ok(run("users.py", root=machine, path=str(tools)))
+    assert found["login_sessions"] == 2
+    assert {name for name in found if name.startswith("login_info")} == {
+        'login_info{user="alice",tty="pts/0",from="192.0.2.7",since="1795421700"}',
+        'login_info{user="bob",tty="tty1",from="tty1",since="1795421700"}',
+    }
+
+
 def test_p21_without_logind_who_is_asked_and_without_utmp_nobody(machine, tools):
     stub(
         tools,
         "who",
         "printf 'alice    pts/0        2026-11-23 08:15 (192.0.2.7)\\nbob      tty1         2026-11-23 08:15\\n'",
     )
-    assert "no utmp" in unavailable(run("users.sh", root=machine, path=str(tools)))
+    assert "no utmp" in unavailable(run("users.py", root=machine, path=str(tools)))
     (machine / "run").mkdir()
     (machine / "run/utmp").touch()
-    assert ok(run("users.sh", root=machine, path=str(tools))) == {
+    assert ok(run("users.py", root=machine, path=str(tools))) == {
         "users_logged_in": 2,
         "login_sessions": 2,
         'login_info{user="alice",tty="pts/0",from="192.0.2.7",since="1795421700"}': 1,
@@ -118,4 +181,4 @@ def test_p22_an_answer_of_another_form_is_refused(machine, tools, tool, script):
     (machine / "run/utmp").touch()
     stub(tools, "loginctl", "exit 1")
     stub(tools, tool, script)
-    refused(run("users.sh", root=machine, path=str(tools)))
+    refused(run("users.py", root=machine, path=str(tools)))

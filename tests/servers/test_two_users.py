@@ -44,7 +44,7 @@ class Machine(NamedTuple):
 
     def leave(self, now: int) -> None:
         """A cycle's text in the spool, and the mark that texts may wait, as run_all.sh leaves them while all is calm."""
-        line = f"export VIGIE_PROBES={os.path.dirname(self.root)}/probes; . {self.root}/probes/run.sh; : >|{self.data}/run/calm"
+        line = f"umask 007; VIGIE_PROBES={os.path.dirname(self.root)}/probes {self.root}/probes/run.py; : >|{self.data}/run/calm"
         done = self.run(CRON, "bash", "-c", line, now=now)
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -220,7 +220,7 @@ def upkeep(machine: Machine) -> str:
 
 
 def test_w33_the_dashboard_s_user_changes_no_code_and_a_stranger_sees_nothing(shared: Machine, dashboard: str) -> None:
-    for name in ("run_all.sh", "probes/cpu.sh", "web/access.py", "templates/base.html", ".venv/bin/python"):
+    for name in ("run_all.sh", "probes/cpu.py", "web/access.py", "templates/base.html", ".venv/bin/python"):
         assert os.path.exists(f"{shared.root}/{name}")
         assert shared.run(WEB, "test", "-w", f"{shared.root}/{name}").returncode == 1, name
     # What says which programs are probes: neither the settings nor what the runner remembers of them.

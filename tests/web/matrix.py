@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from flask import Flask
 
 from archive import database, incidents
-from archive.fleet import parcel
+from archive.fleet import deciding, parcel
 from tests import cycles
+from tests.fleet import test_deciding
 from tests.fleet.fleet import Centre, centre_data, head
 from tests.fleet.test_taking import incident
 from tests.web import site, year
@@ -65,9 +66,13 @@ STRANGERS = (
     "/windows",
 )
 NEW, AWAY, FLEET = "new", "away", "fleet"  # nobody has set a password yet; the database cannot be read; a centre
+CONCERNING = "CERTFR-2026-AVI-0003"
 # Of a centre: all its machines, and the pages of one of them.
 MACHINES = ("/hosts", "/hosts?state=away", "/hosts/two/", "/hosts/two/incidents", "/hosts/two/graphs/", "/hosts/two/users",
-            "/hosts/two/security")  # fmt: skip
+            "/hosts/two/security", "/hosts/two/mails", "/hosts?tag=web", "/fleet/thresholds", "/fleet/thresholds?host=two",
+            "/fleet/threshold?metric=disk_used_ratio&tag=web",
+            "/hosts/users", "/hosts/security", "/users/user0", f"/security/{CONCERNING}")  # fmt: skip
+DOCKER: list[list[object]] = [["docker-ce", "5:27.0.1-1", "amd64", "docker-ce", "5:27.0.1-1", "third party"]]
 
 
 class View(NamedTuple):
@@ -140,8 +145,11 @@ def centre(path: str) -> str:
         made.clock.now = NOW - 3600 if name == "three" else NOW
         told = [cycles.spool_text(made.clock.now - ago, cycles.machine(made.clock.now - ago)) for ago in (120, 60)]
         rows = {"incident": [incident()]} if name == "two" else {}
+        rows |= {"system": [[*test_deciding.DEBIAN, 0]], "package": DOCKER}
         made.post(token, parcel.Parcel(head(name, now=made.clock.now, rows=rows), told))
     made.add("four")
+    test_deciding.published(made)
+    deciding.turn(path, NOW)
     site.add_person(path)
     return path
 

@@ -5,6 +5,7 @@ the whole of it with TESTS_TIER=ci. All combinations are visited by tests/full/m
 """
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -34,6 +35,11 @@ def test_every_address_with_a_part_to_fill_in_has_an_example(states: dict[str, S
     assert len(states["year"].pages[matrix.ADMIN]) >= 28
 
 
+def kind(address: str) -> str:
+    """The page, whatever the number of the incident or the name of the user: each state has its own."""
+    return re.sub(r"^/(incidents|users)/\w+$", r"/\1/one", address)
+
+
 def test_any_two_of_page_state_look_and_language_meet(states: dict[str, State]) -> None:
     usual = {
         name: one._replace(pages={matrix.ADMIN: one.pages[matrix.ADMIN]})
@@ -57,7 +63,7 @@ def test_any_two_of_page_state_look_and_language_meet(states: dict[str, State]) 
         assert len(met) == len(parts[one]) * len(parts[other]), (one, other)
     thirds = [matrix.pairs(states, part, 3) for part in range(3)]
     for third in thirds:
-        assert {view.address for view in third} >= {*states["year"].pages[matrix.ADMIN]}
+        assert {kind(view.address) for view in third} >= {kind(one) for one in states["year"].pages[matrix.ADMIN]}
     assert sorted(view for third in thirds for view in third) == sorted(matrix.pairs(states))
 
 

@@ -82,6 +82,7 @@ def _refresh(config: settings.Settings, quiet: bool) -> int:
         sys.stderr.write("\r\x1b[K")
     fetched = _tracker_round(config)
     outcome = _concern(config, anew=fetched.changed)
+    _machines(config)
     if not quiet:
         _say_round(report, (fetched.error, outcome.error))
     return 1 if report.errors and not report.sources else 0
@@ -197,6 +198,18 @@ def _concern(config: settings.Settings, *, anew: bool = False) -> concern.Outcom
     return outcome
 
 
+def _machines(config: settings.Settings) -> None:
+    """At a centre: the same for the machines that send here, from their packages."""
+    from archive.fleet import members
+
+    with database.reader(config.data) as db:
+        if not members.any_joined(db):
+            return
+    from archive.fleet import deciding
+
+    deciding.turn(config.data, clock.now(), deciding.kept_tracker(config.data))
+
+
 def _import(config: settings.Settings, paths: list[str]) -> int:
     """Files -> rows. What cannot be read is named with its reason; the rest is taken."""
     from archive.certfr import document, store
@@ -214,6 +227,7 @@ def _import(config: settings.Settings, paths: list[str]) -> int:
                 _terminal.say(_("skipped: %(reason)s", reason=_terminal.shown(str(found))))
     _terminal.say(words.ngettext("%(num)s publication taken.", "%(num)s publications taken.", taken))
     outcome = _concern(config)
+    _machines(config)
     if outcome.error:
         _terminal.say(_terminal.shown(outcome.error))
     with database.reader(config.data) as db:

@@ -2,9 +2,10 @@
 
 import argparse
 
-from alerts import digest, outbox
+from alerts import digest, fleet_digest, outbox
 from alerts.words import N_
 from archive import clock, database, settings
+from archive.fleet import members
 from web.commands import _terminal
 
 HELP = N_("print the weekly digest as of now; --send mails it")
@@ -18,11 +19,14 @@ def run(argv: list[str]) -> int:
     asked = parser.parse_args(argv)
     config, now = settings.load(), clock.now()
     with database.reader(config.data) as db:
-        ready = digest.make(db, config, words, now)
+        mails = [digest.make(db, config, words, now)]
+        if members.any_joined(db) and fleet_digest.wanted(db, now - digest.WEEK, now):
+            mails.append(fleet_digest.make(db, config, words, now))
     if not asked.send:
-        _terminal.say(f"{ready.subject}\n")
-        for line in ready.text.split("\n"):
-            _terminal.say(line)
+        for ready in mails:
+            _terminal.say(f"{ready.subject}\n")
+            for line in ready.text.split("\n"):
+                _terminal.say(line)
         return 0
     with database.writer(config.data) as db, database.transaction(db):
         count = digest.owe(db, config, now)

@@ -1,16 +1,18 @@
-"""`./vigie fleet`: several machines. At the centre: add, list, tag, revoke, retire. On a machine: join, status, leave, send."""
+"""`./vigie fleet`: several machines. At the centre: add, list, tag, revoke, retire, decide. On a machine: join, status, leave, send."""
 
 import argparse
 
 from alerts.words import N_, Words
 from archive import clock, database, read, settings
-from archive.fleet import journal, members, parcel, send, state
+from archive.fleet import following, journal, members, parcel, send, state
 from archive.fleet.members import Member
 from archive.settings import Settings
 from web import fleet
 from web.commands import _terminal
 
-HELP = N_("several machines: at the centre add, list, tag, revoke, retire; on a machine join, status, leave, send")
+HELP = N_(
+    "several machines: at the centre add, list, tag, revoke, retire, decide; on a machine join, status, leave, send"
+)
 
 
 def run(argv: list[str]) -> int:
@@ -18,7 +20,15 @@ def run(argv: list[str]) -> int:
     words = _terminal.words()
     asked = _parser(words).parse_args(argv)
     config = settings.load()
-    doing = {"join": _join, "status": _status, "leave": _leave, "send": _send, "list": _list, "add": _add}
+    doing = {
+        "join": _join,
+        "status": _status,
+        "leave": _leave,
+        "send": _send,
+        "list": _list,
+        "add": _add,
+        "decide": _decide,
+    }
     try:
         return doing.get(asked.what, _change)(config, asked, words)
     except members.MemberError as error:
@@ -32,7 +42,7 @@ def _parser(words: Words) -> argparse.ArgumentParser:
     _ = words.gettext
     parser = argparse.ArgumentParser(prog="vigie fleet", description=_(HELP))
     doing = parser.add_subparsers(
-        dest="what", required=True, metavar="add | list | tag | revoke | retire | join | status | leave | send"
+        dest="what", required=True, metavar="add | list | tag | revoke | retire | decide | join | status | leave | send"
     )
     for what, told in (
         ("add", _("a new machine; prints the one line to paste there")),
@@ -45,12 +55,20 @@ def _parser(words: Words) -> argparse.ArgumentParser:
         if what in ("add", "tag"):
             one.add_argument("tags", metavar="TAG", nargs="*")
     doing.add_parser("list", help=_("machines, when they were last heard, what is odd about them"))
+    decide = doing.add_parser(
+        "decide",
+        help=_("which machines publications concern, from the packages that they sent (done after every reading)"),
+    )
+    decide.add_argument("references", metavar="REFERENCE", nargs="*")
     join = doing.add_parser("join", help=_("send to this centre from now on"))
     join.add_argument("url", metavar="URL")
     join.add_argument("token", metavar="TOKEN")
     join.add_argument("--all", action="store_true", help=_("and everything that the journal still holds"))
     doing.add_parser("status", help=_("where this machine sends, what waits, what went wrong"))
-    doing.add_parser("leave", help=_("send no more; nothing is removed here or there"))
+    leave = doing.add_parser("leave", help=_("send no more; nothing is removed here or there"))
+    leave.add_argument(
+        "--thresholds", action="store_true", help=_("and take out the thresholds that the centre set; else they stay")
+    )
     doing.add_parser("send", help=_("send what waits, now"))
     return parser
 
@@ -104,6 +122,34 @@ def _line(one: Member, odd: list[fleet.Doubt], words: Words, now: int) -> str:
     return " · ".join(parts)
 
 
+def _decide(config: Settings, asked: argparse.Namespace, words: Words) -> int:
+    """What waits for it; or these publications, whatever was decided before."""
+    from archive.fleet import deciding
+
+    now = clock.now()
+    trackers = deciding.kept_tracker(config.data)
+    if asked.references:
+        with database.reader(config.data) as db:
+            found = deciding.waiting(db, now, asked.references)
+        if len(found) < len(set(asked.references)):
+            known = {one.publication.reference for one in found}
+            missing = [_terminal.shown(one) for one in asked.references if one not in known]
+            _terminal.complain(
+                words.gettext("Not among the publications that were read: %(names)s", names=", ".join(missing))
+            )
+            return 1
+        report = deciding.decide(config.data, found, now, trackers)
+    else:
+        report = deciding.turn(config.data, now, trackers)
+    _terminal.say(
+        words.gettext(
+            "Publications decided: %(count)s. Machines: %(machines)s. Verdicts to act on: %(kept)s.",
+            count=words.number(report.publications), machines=words.number(report.machines), kept=words.number(report.kept),
+        )
+    )  # fmt: skip
+    return 0
+
+
 # --- on a machine ----------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +195,19 @@ def _status(config: Settings, _asked: argparse.Namespace, words: Words) -> int:
     if fate.sent_at is not None:
         _terminal.say(_("Last acknowledged: %(ago)s.", ago=words.ago(fate.sent_at, now)))
     _terminal.say(_("Waiting: %(count)s cycles.", count=journal.count(config.data, joined.since)))
+    with database.reader(config.data) as db:
+        followed, count = following.followed(db), len(following.centre_sets(db))
+    if followed.tag:
+        _terminal.say(
+            words.ngettext("%(num)s threshold comes from there.", "%(num)s thresholds come from there.", count)
+        )
+        _terminal.say(_("Mails about this machine's incidents: %(who)s.", who=fleet.mails_words(followed.mails, words)))
+    if followed.away:
+        _terminal.say(
+            _("The centre has not acknowledged anything for a quarter of an hour: this machine mails itself.")
+        )
+    if wrong := state.read(config.data, state.POLICY):
+        _terminal.say(_terminal.shown(wrong))
     if fate.problem:
         _terminal.say(
             _(
@@ -159,11 +218,28 @@ def _status(config: Settings, _asked: argparse.Namespace, words: Words) -> int:
     return 1 if fate.problem else 0
 
 
-def _leave(config: Settings, _asked: argparse.Namespace, words: Words) -> int:
+def _leave(config: Settings, asked: argparse.Namespace, words: Words) -> int:
     if state.leave(config.data):
         _terminal.say(words.gettext("This machine sends nowhere any more. At the centre: ./vigie fleet retire NAME"))
     else:
         _terminal.say(words.gettext("This machine sends nowhere. At the centre: ./vigie fleet add NAME"))
+    with database.writer(config.data) as db, database.transaction(db):
+        count = following.leave(db, clock.now(), forget=asked.thresholds)
+    if count and asked.thresholds:
+        _terminal.say(
+            words.ngettext(
+                "%(num)s threshold that the centre had set is gone.", "%(num)s thresholds that the centre had set are gone.",
+                count,
+            )
+        )  # fmt: skip
+    elif count:
+        _terminal.say(
+            words.ngettext(
+                "%(num)s threshold that the centre had set stays; to take it out: ./vigie fleet leave --thresholds",
+                "%(num)s thresholds that the centre had set stay; to take them out: ./vigie fleet leave --thresholds",
+                count,
+            )
+        )
     return 0
 
 

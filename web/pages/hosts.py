@@ -1,5 +1,6 @@
 """The machines of a fleet, the worst first: how each is, since when, three figures of the last hour, what is odd."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -7,13 +8,14 @@ from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
 from archive import incidents, read
-from archive.fleet import members
+from archive.fleet import groups, members
 from archive.fleet.members import Member
 from web import asking, fleet, sentences, store
 from web.words import _, _n, words
 
 bp = Blueprint("hosts", __name__)
 PAGE = 50
+OPEN = 30  # incidents of a group
 STATES = ("", *members.RANKS)
 STATE_WORDS = {"silent": N_("silent"), "critical": N_("in a critical state"), "warning": N_("with a warning"), "ok": N_("well"),
                "away": N_("not in service")}  # fmt: skip
@@ -54,7 +56,9 @@ def page() -> ResponseReturnValue:
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
-    counts = members.counted(db, now)
+    counts, tags = members.tally(db, now)
+    if asked.tag:
+        counts = _counted(asked.tag)
     return render_template(
         "hosts.html",
         rows=[
@@ -63,11 +67,12 @@ def page() -> ResponseReturnValue:
         ],
         counts=[(key, counts[key], _(word)) for key, word in STATE_WORDS.items() if counts[key]],
         total=sum(counts[key] for key in counts if key != "away"),
-        tags=members.tags(db),
+        tags=tags,
         asked={name: value for name, value in asked._asdict().items() if value},
         more=skip + PAGE if len(found) > PAGE else None,
         less=max(0, skip - PAGE) if skip else None,
         centre=read.host(db, 1).name,
+        open=_open(asked.tag) if asked.tag and not skip else [],
         now=now,
     )
 
@@ -80,16 +85,38 @@ def one(name: str) -> ResponseReturnValue:
     return redirect(request.path + "/", 302)
 
 
+def _counted(tag: str) -> dict[str, int]:
+    """How many machines of a group are in each state."""
+    words_of = [fleet.condition(one, store.now()) for one in groups.tagged(store.db(), tag)]
+    found = Counter(word if word in members.RANKS else "away" for word in words_of)
+    return {state: found[state] for state in members.RANKS}
+
+
+class Open(NamedTuple):
+    """An incident of a group."""
+
+    machine: str
+    story: sentences.Story
+    since: str
+
+
+def _open(tag: str) -> list[Open]:
+    """What is open on the machines of a group, the worst first."""
+    metrics = {metric.name: metric for metric in read.metrics(store.db())}
+    found = []
+    for name, incident in groups.open_incidents(store.db(), tag, OPEN):
+        told = sentences.story(incident, metrics.get(incident.metric), words())
+        found.append(Open(name, told, sentences.span(incident, store.now(), words())))
+    return found
+
+
 def _worst(found: list[Member]) -> dict[int, str]:
     """The first words about each machine that has something open."""
+    told: dict[int, str] = {}
     metrics = {metric.name: metric for metric in read.metrics(store.db())}
-    told = {}
-    for one in found:
-        if one.opened:
-            live = [each for each in incidents.live(store.db(), one.host) if each.opened_at is not None]
-            live.sort(key=lambda each: (each.level != "critical", each.since_at))
-            if live:
-                told[one.host] = sentences.story(live[0], metrics.get(live[0].metric), words()).title
+    for incident in incidents.open_on(store.db(), [one.host for one in found if one.opened]):
+        if incident.host not in told:  # the gravest comes first
+            told[incident.host] = sentences.story(incident, metrics.get(incident.metric), words()).title
     return told
 
 
@@ -121,17 +148,21 @@ def _figure(values: list[float | None], label: str) -> Figure:
     return Figure(label, "" if last is None else words().percent(last, 0), path_of(values))
 
 
+# Where the points of a line stand, the newest at the right edge: of each page's thousands, none is written twice.
+_ACROSS = [f"{WIDTH - place * WIDTH / (members.POINTS - 1):.1f}" for place in range(members.POINTS - 1, -1, -1)]
+
+
 def path_of(values: list[float | None]) -> str:
     """Shares of 0 to 1, the newest last, as a line over an hour; a missing one breaks it. Pure."""
+    shown = values[-members.POINTS :]
     parts = []
     pen = "M"
-    for place, value in enumerate(values[-members.POINTS :]):
+    for x, value in zip(_ACROSS[len(_ACROSS) - len(shown) :], shown, strict=True):
         if value is None:
             pen = "M"
             continue
-        x = WIDTH - (len(values[-members.POINTS :]) - 1 - place) * WIDTH / (members.POINTS - 1)
-        y = HEIGHT - 1 - min(1.0, max(0.0, value)) * (HEIGHT - 2)
-        parts.append(f"{pen}{x:.1f} {y:.1f}")
+        share = 0.0 if value < 0 else 1.0 if value > 1 else value
+        parts.append(f"{pen}{x} {HEIGHT - 1 - share * (HEIGHT - 2):.1f}")
         pen = "L"
     return " ".join(parts) if len(parts) > 1 else ""
 

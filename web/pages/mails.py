@@ -5,7 +5,8 @@ from flask.typing import ResponseReturnValue
 
 from alerts.words import N_
 from archive import outbox, read, recipients
-from web import asking, ledger, store
+from archive.fleet import following, groups, members, policy, wishes
+from web import asking, ledger, machines, standing, store
 from web.words import _, _n, words
 
 bp = Blueprint("mails", __name__)
@@ -21,8 +22,10 @@ STATES = {
 
 @bp.route("/mails")
 def page() -> str:
-    """Newest first; `?before=` gives older ones."""
+    """Newest first; `?before=` gives older ones. Of a machine of the fleet: what it sent, and what the centre sent about it."""
     before = asking.number("before")
+    if machines.name():
+        return _of_machine(before)
     entries = outbox.ledger(store.db(), PAGE, before)
     return render_template(
         "mails.html",
@@ -30,6 +33,40 @@ def page() -> str:
         summary=outbox.summary(store.db()),
         older=entries[-1].notification.id if len(entries) == PAGE else None,
         everybody=[one.address for one in recipients.in_force(store.db(), store.settings())],
+        centre=_centre(),
+        now=store.now(),
+    )
+
+
+def _centre() -> str:
+    """Who mails, where the centre of a fleet has set that; ''."""
+    found = following.followed(store.db())
+    if not found.tag or found.mails == "machine":
+        return ""
+    if found.away:
+        return _(
+            "The centre is set to mail about this machine's incidents, and has not answered for a while: it mails itself."
+        )
+    if found.mails == "both":
+        return _("The centre mails about this machine's incidents as well.")
+    return _(
+        "The centre mails about this machine's incidents. A mail waits here until the centre has taken it over, for a"
+        " quarter of an hour at most."
+    )
+
+
+def _of_machine(before: int | None) -> str:
+    db, host = store.db(), store.host_id()
+    its_own = groups.mails(db, host, PAGE, before)
+    member = members.get(db, host)
+    found = policy.applied(wishes.every(db), machines.name(), member.tags.split() if member else [])
+    return render_template(
+        "mails_machine.html",
+        entries=its_own,
+        centres=outbox.ledger(db, PAGE, host=host) if before is None else [],
+        older=its_own[-1].notification.id if len(its_own) == PAGE else None,
+        name=machines.name(),
+        who=standing.who_mails(found.get(policy.MAILS), words()),
         now=store.now(),
     )
 

@@ -11,8 +11,7 @@ from archive.certfr import rows as publications
 from archive.certfr.machine import Kept
 from archive.certfr.publication import Publication, PublicationError
 from archive.certfr.verdict import reason_text
-from archive.fleet import members
-from web import asking, machines, readings, store
+from web import asking, concerned, machines, readings, store
 from web.shell import present
 from web.svg import publication as shown
 from web.words import _, words
@@ -66,6 +65,7 @@ def page() -> str:
         done=done,
         total=total,
         state=present(),
+        fleet=machines.any_here() and not machines.name(),
         now=store.now(),
     )
 
@@ -104,7 +104,7 @@ def _one(reference: str, problem: str = "") -> str:
     kept = machine.verdict_of(store.db(), store.host_id(), reference)
     return render_template(
         "advisory.html",
-        concerned=members.concerned(store.db(), reference) if machines.any_here() else 0,
+        machines_of=concerned.shown(reference) if machines.any_here() and not machines.name() else None,
         row=row,
         told=told,
         kept=kept,

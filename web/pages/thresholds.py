@@ -7,6 +7,7 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from archive import changes, purge, read, silences, thresholds, undoing
+from archive.fleet import following
 from archive.read import Metric, Series
 from archive.refused import Refused
 from archive.thresholds import Threshold, ThresholdError
@@ -95,6 +96,8 @@ def _page(
         unjudged_open=any(typed.errors or typed.warning or typed.critical for typed in unjudged),
         errors=form.errors(),
         exceptions=exceptions,
+        followed=following.followed(store.db()),
+        from_centre=sum(typed.line.centre for typed in (*form.first, *form.others)),
         trials=told or [],
         removal=removal,
         confirm=confirm,
@@ -142,7 +145,7 @@ def trial() -> ResponseReturnValue:
     if metric is None or metric.kind == "info":
         abort(404)
     line = _line(metric, request.args.get("key", "")[:20], _labels(metric))
-    line = _turned(line, request.args.get("direction", ""))
+    line = conditions.turned(line, request.args.get("direction", ""))
     asked = {line.name(part): request.args.get(part, "")[:60] for part in ("warning", "critical", "minutes")}
     found, threshold = editing.wanted(editing.typed(line, asked, words())._replace(on=True), words())
     if threshold is None:
@@ -177,9 +180,10 @@ def one(metric: str) -> ResponseReturnValue:
     if "reset" in request.form:
         with store.writing() as db:
             thresholds.delete(db, metric, labels, me.person, store.now())
-        flash(_("Back to what was shipped.") if labels == "{}" else _("The exception is gone."))
+        back = _("Back to what the centre sets.") if _centre(line, labels) else _("Back to what was shipped.")
+        flash(back if labels == "{}" else _("The exception is gone."))
         return redirect(url_for("thresholds.one", metric=metric), 303)
-    line = _turned(line, request.form.get("direction", ""))
+    line = conditions.turned(line, request.form.get("direction", ""))
     metrics = _metrics()
     extra = conditions.typed(line, request.form, words(), metrics)
     found, first = editing.wanted(editing.typed(line, request.form, words()), words())
@@ -200,13 +204,6 @@ def one(metric: str) -> ResponseReturnValue:
         return _one(line, found._replace(errors={"warning": _(error.message, **error.values)}), labels, extra), 422
     flash(_("Saved; it is judged from the next cycle on."))
     return redirect(request.full_path.rstrip("?") if labels != "{}" else url_for("thresholds.one", metric=metric), 303)
-
-
-def _turned(line: Line, direction: str) -> Line:
-    """The line with the direction, which only a metric's own page lets one choose."""
-    if direction not in ("above", "below") or line.inverted or line.present.above == (direction == "above"):
-        return line
-    return line._replace(present=line.present._replace(above=direction == "above", clear=None))
 
 
 def _metrics() -> dict[str, Metric]:
@@ -230,20 +227,20 @@ def _one(line: Line, found: Typed, labels: str, extra: Extra | None = None, trie
         line_name=words().labels_name(labels),
         line_id=_number_of(labels, series),
         series=series,
-        seconds=sorted(
-            (
-                (one.name, words().metric_name(one))
-                for one in metrics.values()
-                if one.kind != "info" and one.name != line.metric.name and one.probe != "vigie"
-            ),
-            key=lambda pair: pair[1].casefold(),
-        ),
+        seconds=conditions.seconds(line, metrics, words()),
         exceptions=[(one, words().labels_name(one.labels), history.level_words(one, line, words())) for one in own],
         shipped=thresholds.get(db, line.metric.name, labels) is None,
+        centre=_centre(line, labels),
         tried=tried,
         sign=sign(line.metric),
         now=store.now(),
     )
+
+
+def _centre(line: Line, labels: str) -> str:
+    """What the centre sets for these very lines, in words; '' for nothing."""
+    one = thresholds.get(store.db(), line.metric.name, labels, thresholds.CENTRE)
+    return history.level_words(one, editing.line_of(line.metric, one, words(), line.key), words()) if one else ""
 
 
 def _number_of(labels: str, series: list[Series]) -> int | None:

@@ -9,8 +9,9 @@ from alerts.running import Process
 from alerts.words import N_
 from archive import evidence as evidence_rows
 from archive import incidents, read
+from archive.fleet import people as fleet_people
 from archive.incidents import Incident
-from web import asking, logins, people, sentences, store, usage
+from web import asking, logins, machines, people, sentences, store, usage
 from web.cards import Reading
 from web.shell import present
 from web.svg import picture
@@ -26,6 +27,11 @@ TITLES = {
     people.CPU: N_("Processor"), people.MEMORY: N_("Memory"), people.PROCESSES: N_("Processes"), people.HOME: N_("Home"),
 }  # fmt: skip
 PAGE = 100
+# Of a machine that knows the name, by members.RANKS: badge and word.
+RANKS = {
+    3: ("unknown", N_("Silent")), 2: ("critical", N_("Critical")), 1: ("warning", N_("Warning")), 0: ("ok", N_("All is well")),
+    -1: ("closed", N_("Revoked")),
+}  # fmt: skip
 
 
 @bp.route("/users")
@@ -68,14 +74,17 @@ def page() -> str:
 
 @bp.route("/users/<name>")
 def one(name: str) -> str:
-    """One user: the figures of now and of the last day, the sessions, the incidents that name them."""
+    """One user: the figures of now and of the last day, the sessions, the incidents that name them; at a centre, every
+    machine that knows the name, `?skip=` so many."""
     if len(name) > LONGEST:
         abort(404)
+    skip = asking.number("skip", 10_000_000) or 0
     db, host, found, now = store.db(), store.host_id(), present(), store.now()
     everyone = people.users(db, host, 3 * found.rhythm + 60)
     user = next((known for known in everyone if known.name == name), None)
     lines = [line for metric in people.METRICS for line in read.series(db, host, metric) if line.label("user") == name]
-    if user is None and not lines:
+    elsewhere = fleet_people.total_of(db, name, now) if machines.any_here() and not machines.name() else None
+    if user is None and not lines and elsewhere is None:
         abort(404)
     reading = Reading(db, host, words(), now, found.rhythm, fresh=found.fresh)
     if user and user.home is not None:
@@ -100,7 +109,22 @@ def one(name: str) -> str:
         now=now,
         state=found,
         picture=picture,
+        here=user is not None or bool(lines),
+        elsewhere=_elsewhere(elsewhere, skip) if elsewhere else None,
     )
+
+
+def _elsewhere(found: fleet_people.Total, skip: int) -> dict[str, object]:
+    """What templates/user_machines.html shows of one name: the machines, the worst first."""
+    seen = fleet_people.of_one(store.db(), found.name, store.now(), PAGE + 1, skip)
+    return {
+        "all_of": found,
+        "seen": seen[:PAGE],
+        "ranks": RANKS,
+        "pseudonym": fleet_people.is_pseudonym(found.name),
+        "more": skip + PAGE if len(seen) > PAGE else None,
+        "less": max(0, skip - PAGE) if skip else None,
+    }
 
 
 def _ran(name: str, opened: list[Incident]) -> list[tuple[Incident, list[Process]]]:
