@@ -68,7 +68,10 @@ def test_what_python_would_compile_anew_is_said_with_what_to_type(root: Path, sp
     spoil(path)  # type: ignore[operator]
     (found,) = bytecode.findings(str(root), ENGLISH)
     assert (found.level, found.what) == ("mend", "the program is compiled anew at every cycle: alerts")
-    assert next(bytecode.findings(str(root), FRENCH)).what == "le programme est recompilé à chaque passage\N{NO-BREAK SPACE}: alerts"
+    assert (
+        next(bytecode.findings(str(root), FRENCH)).what
+        == "le programme est recompilé à chaque passage\N{NO-BREAK SPACE}: alerts"
+    )
     (root / "web").mkdir()
     subprocess.run(["sh", "-c", found.fix], check=True)
     assert [one.level for one in bytecode.findings(str(root), ENGLISH)] == ["ok"]
