@@ -81,7 +81,7 @@ compile_all() {
     find probes archive alerts web -path '*/__pycache__*' -exec chmod go-w {} + || true
     (umask 022 && exec "$python" -I -S -m compileall -f -q probes archive alerts web) || true
   } >/dev/null 2>&1 9>&-
-  mark "$data/run/compiled" ''
+  mark "$data/run/compiled" '' 2>/dev/null || true # a disk that is full must not keep the cycle from freeing its reserve
 }
 
 mark() { # <file> <text>: made anew, never through a link that somebody put there
