@@ -75,13 +75,14 @@ install_packages() {
 }
 
 # Whoever may read a source may read what it is compiled to, and only its owner writes that: it is run as the source is. What
-# somebody put there is written over. Where we may not write, every cycle compiles anew: `./vigie doctor` says so (web/bytecode.py).
+# somebody put there is written over, or removed. Where we may not write, every cycle compiles anew: `./vigie doctor` says so
+# (web/bytecode.py).
 compile_all() {
   {
-    find probes archive alerts web -path '*/__pycache__*' -exec chmod go-w {} + || true
+    find probes archive alerts web -path '*/__pycache__*' \( -type l -delete -o -exec chmod go-w {} + \) || true
     (umask 022 && exec "$python" -I -S -m compileall -f -q probes archive alerts web) || true
   } >/dev/null 2>&1 9>&-
-  mark "$data/run/compiled" ''
+  mark "$data/run/compiled" '' 2>/dev/null || true # a disk that is full must not keep the cycle from freeing its reserve
 }
 
 mark() { # <file> <text>: made anew, never through a link that somebody put there

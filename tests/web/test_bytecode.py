@@ -68,7 +68,10 @@ def test_what_python_would_compile_anew_is_said_with_what_to_type(root: Path, sp
     spoil(path)  # type: ignore[operator]
     (found,) = bytecode.findings(str(root), ENGLISH)
     assert (found.level, found.what) == ("mend", "the program is compiled anew at every cycle: alerts")
-    assert next(bytecode.findings(str(root), FRENCH)).what == "le programme est recompilé à chaque passage : alerts"
+    assert (
+        next(bytecode.findings(str(root), FRENCH)).what
+        == "le programme est recompilé à chaque passage\N{NO-BREAK SPACE}: alerts"
+    )
     (root / "web").mkdir()
     subprocess.run(["sh", "-c", found.fix], check=True)
     assert [one.level for one in bytecode.findings(str(root), ENGLISH)] == ["ok"]
@@ -103,13 +106,17 @@ def test_an_upgrade_is_compiled_once_for_its_readers_and_what_somebody_put_there
     target.write_bytes(raw[:16] + b"not ours")
     target.chmod(0o666)
     foreign.symlink_to(home.root / "LICENSE")
+    linked = Path(util.cache_from_source(str(home.root / "alerts" / "calm.py")))
+    linked.rename(home.root / "evil.pyc")
+    linked.symlink_to(home.root / "evil.pyc")
     mark.unlink()
     mark.symlink_to(home.root / "LICENSE")
     os.utime(home.root / "LICENSE", (1, 1))  # older than what it is the mark of
     assert home.run() == (0, "", "")
     assert target.read_bytes() == raw
     assert (home.root / "LICENSE").stat().st_size > 1000
-    assert not mark.is_symlink()
+    assert not any(path.is_symlink() for path in (mark, foreign, linked))
+    assert linked.exists()
     assert mark.stat().st_mtime_ns > at
     for path in (*caches, target):
         assert stat.S_IMODE(path.stat().st_mode) & 0o022 == 0
