@@ -28,6 +28,7 @@ class Row(NamedTuple):
     note: str  # tags that disagree
     state: str  # held, waiting, own, refused; '' where that is not asked
     told: str  # the same in words
+    own_by: str  # who set it on the machine, where that is so; names of people are for administrators
     by: str
     at: int
 
@@ -47,7 +48,7 @@ def row(one: Threshold, scope: Scope, metrics: Mapping[str, Metric], words: Word
     level = history.level_words(one, editing.line_of(metric, one, words, key), words) if metric else ""
     title = history.metric_title(metric, words) if metric else one.metric
     return Row(
-        one.metric, one.labels, title, words.labels_name(one.labels), level, scope, of_scope(scope, words), "", "", "",
+        one.metric, one.labels, title, words.labels_name(one.labels), level, scope, of_scope(scope, words), "", "", "", "",
         one.updated_by, one.updated_at,
     )  # fmt: skip
 
@@ -75,7 +76,9 @@ def on_machine(
         note = ""
         if one.disagree:
             note = words.gettext("the stricter; not so for: %(names)s", names=", ".join(one.disagree))
-        rows.append(row(one.rule.threshold, one.rule.scope, metrics, words)._replace(state=state, told=told, note=note))
+        own_by = said[key].updated_by if state == "own" else ""
+        found_row = row(one.rule.threshold, one.rule.scope, metrics, words)
+        rows.append(found_row._replace(state=state, told=told, own_by=own_by, note=note))
     return ordered(rows)
 
 
@@ -86,9 +89,7 @@ def _stands(
         return "held", words.gettext("judged with there")
     if said is not None and said.updated_by != BY_CENTRE:
         level = row(said, Scope(), metrics, words).level
-        return "own", words.gettext(
-            "set on the machine, which wins: %(level)s, by %(who)s", level=level, who=said.updated_by or "?"
-        )
+        return "own", words.gettext("set on the machine, which wins: %(level)s", level=level)
     if not member.policy:
         return "waiting", words.gettext("not fetched yet: its Vigie has not asked")
     if member.policy != tag:
