@@ -238,7 +238,7 @@ def _history(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
 
 def _of_machines(db: sqlite3.Connection, changing: dict[str, str | None]) -> int:
     """At a centre: what machines last said of them. A machine that keeps the name says it again within minutes."""
-    if "heard_at" not in {row[1] for row in db.execute('PRAGMA table_info("member_user")')}:
+    if "member_user" not in with_column(db, "heard_at"):
         return 0  # a backup from before
     return sum(db.execute("DELETE FROM member_user WHERE name=?", (name,)).rowcount for name in sorted(changing))
 

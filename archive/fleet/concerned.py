@@ -15,6 +15,16 @@ _STATE = (
     "CASE WHEN v.dismissed_at IS NOT NULL THEN 'put_away' WHEN v.verdict <> 'not_affected' THEN v.verdict"
     " WHEN v.fixed_at IS NOT NULL THEN 'corrected' ELSE 'clear' END"
 )
+# The view's two halves, counted each by itself: what is the same for ten thousand machines is not carried along for each.
+_COUNTED = (
+    "SELECT v.advisory AS advisory, {state} AS state, count(*) AS number FROM verdict v JOIN member m ON m.host = v.host"
+    " WHERE {served} GROUP BY 1, 2 UNION ALL"
+    " SELECT v.advisory, CASE WHEN v.verdict <> 'not_affected' THEN v.verdict ELSE 'corrected' END, count(*)"
+    " FROM member_verdict v JOIN member_decided d ON d.advisory = v.advisory JOIN member m ON m.host = v.host"
+    " LEFT JOIN member_system s ON s.host = v.host WHERE coalesce(s.known_at, 0) - m.skew < d.since_at AND {served}"
+    " AND NOT EXISTS (SELECT 1 FROM verdict o WHERE o.host = v.host AND o.advisory = v.advisory) GROUP BY 1, 2"
+)
+_ONE = "v.advisory = (SELECT id FROM advisory WHERE reference = :reference)"  # both halves then go by their index
 _SERVED = (
     "m.joined_at IS NOT NULL AND m.revoked_at IS NULL AND m.retired_at IS NULL"
     " AND (:tag = '' OR m.tags LIKE :tagged ESCAPE '\\')"
@@ -67,10 +77,10 @@ def publications(
     `state`: only those with a machine in it; `text`: of the title or reference."""
     rows = db.execute(
         "SELECT a.reference, a.kind, a.title, a.status, coalesce(a.last_at, a.listed_at), c.affected, c.to_check, c.corrected"
-        f" FROM (SELECT v.advisory AS advisory, sum(CASE WHEN {_STATE} = 'affected' THEN 1 ELSE 0 END) AS affected,"
-        f" sum(CASE WHEN {_STATE} = 'to_check' THEN 1 ELSE 0 END) AS to_check,"
-        f" sum(CASE WHEN {_STATE} = 'corrected' THEN 1 ELSE 0 END) AS corrected"
-        f" FROM fleet_verdict v JOIN member m ON m.host = v.host WHERE {_SERVED} GROUP BY v.advisory) c"
+        " FROM (SELECT advisory, sum(CASE state WHEN 'affected' THEN number ELSE 0 END) AS affected,"
+        " sum(CASE state WHEN 'to_check' THEN number ELSE 0 END) AS to_check,"
+        " sum(CASE state WHEN 'corrected' THEN number ELSE 0 END) AS corrected"
+        f" FROM ({_COUNTED.format(state=_STATE, served=_SERVED)}) n GROUP BY advisory) c"
         " JOIN advisory a ON a.id = c.advisory WHERE CASE :state WHEN 'affected' THEN c.affected WHEN 'to_check' THEN"
         " c.to_check WHEN 'corrected' THEN c.corrected ELSE c.affected + c.to_check + c.corrected END > 0"
         " AND (:text = '' OR a.title LIKE :like ESCAPE '\\' OR a.reference LIKE :like ESCAPE '\\')"
@@ -86,8 +96,7 @@ def publications(
 def counts(db: sqlite3.Connection, reference: str, tag: str = "") -> dict[str, int]:
     """How many machines are in each of STATES, or put it away."""
     rows = db.execute(
-        f"SELECT {_STATE}, count(*) FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory"
-        f" JOIN member m ON m.host = v.host WHERE a.reference = :reference AND {_SERVED} GROUP BY 1",
+        f"SELECT {_STATE}, count(*) FROM fleet_verdict v JOIN member m ON m.host = v.host WHERE {_ONE} AND {_SERVED} GROUP BY 1",
         {**_tagged(tag), "reference": reference},
     )
     return {state: int(number) for state, number in rows if state != "clear"}
@@ -101,8 +110,8 @@ def machines(
         "SELECT name, tags, state, package, installed, offered, reason, fixed_at, dismissed_at, decided_at, here FROM ("
         f"SELECT m.name AS name, m.tags AS tags, {_STATE} AS state, v.package AS package, v.installed AS installed,"
         " v.offered AS offered, v.reason AS reason, v.fixed_at AS fixed_at, v.dismissed_at AS dismissed_at,"
-        " v.decided_at AS decided_at, v.here AS here FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory"
-        f" JOIN member m ON m.host = v.host WHERE a.reference = :reference AND {_SERVED}) t"
+        " v.decided_at AS decided_at, v.here AS here FROM fleet_verdict v"
+        f" JOIN member m ON m.host = v.host WHERE {_ONE} AND {_SERVED}) t"
         " WHERE state <> 'clear' AND (:state = '' OR state = :state)"
         " ORDER BY CASE state WHEN 'affected' THEN 0 WHEN 'to_check' THEN 1 WHEN 'corrected' THEN 2 ELSE 3 END, name"
         " LIMIT :most OFFSET :skip",
@@ -117,9 +126,9 @@ def groups(db: sqlite3.Connection, reference: str, tag: str = "") -> list[Group]
         "SELECT package, system, family, restart, group_concat(name) FROM (SELECT m.name AS name, v.package AS package,"
         " s.system AS system, coalesce(s.family, '') AS family,"
         " CASE WHEN v.reason LIKE '[\"kernel_reboot\"%' THEN 1 ELSE 0 END AS restart"
-        " FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory JOIN member m ON m.host = v.host"
+        " FROM fleet_verdict v JOIN member m ON m.host = v.host"
         " LEFT JOIN member_system s ON s.host = v.host"
-        f" WHERE a.reference = :reference AND v.verdict = 'affected' AND v.dismissed_at IS NULL AND {_SERVED}) t"
+        f" WHERE {_ONE} AND v.verdict = 'affected' AND v.dismissed_at IS NULL AND {_SERVED}) t"
         " GROUP BY package, system, family, restart ORDER BY count(*) DESC, package",
         {**_tagged(tag), "reference": reference},
     )

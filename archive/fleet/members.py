@@ -290,7 +290,7 @@ class Asked(NamedTuple):
 
 
 _CONCERNED = (
-    "SELECT v.host FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory WHERE a.reference = :advisory"
+    "SELECT v.host FROM fleet_verdict v WHERE v.advisory = (SELECT id FROM advisory WHERE reference = :advisory)"
     " AND v.verdict = 'affected' AND v.dismissed_at IS NULL"
 )
 

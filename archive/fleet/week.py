@@ -101,8 +101,8 @@ def tags_of(db: sqlite3.Connection, reference: str) -> dict[str, int]:
     """{tag: machines that a publication concerns}, the most first; '' is those without a tag."""
     found: dict[str, int] = {}
     for tags, count in db.execute(
-        "SELECT m.tags, count(*) FROM fleet_verdict v JOIN advisory a ON a.id = v.advisory JOIN member m ON m.host = v.host"
-        " WHERE a.reference = ? AND v.verdict = 'affected' AND v.dismissed_at IS NULL AND m.joined_at IS NOT NULL"
+        "SELECT m.tags, count(*) FROM fleet_verdict v JOIN member m ON m.host = v.host"
+        " WHERE v.advisory = (SELECT id FROM advisory WHERE reference = ?) AND v.verdict = 'affected' AND v.dismissed_at IS NULL AND m.joined_at IS NOT NULL"
         " AND m.revoked_at IS NULL AND m.retired_at IS NULL GROUP BY m.tags",
         (reference,),
     ):
