@@ -75,8 +75,13 @@ is_set_up() { # and can be left alone; the newest migration is the last by name
     -e .venv/complete && -x $python && -e $data/installed && ! requirements.txt -nt .venv/complete ]] || return 1
   ((!apprise)) || [[ -e .venv/apprise ]] || return 1
   ((!centre)) || [[ -e .venv/fleet ]] || return 1
+  is_compiled || return 1
   [[ ! -e $data/run/schema ]] || read -r schema <"$data/run/schema" || true
   [[ $schema == "${newest[-1]}" ]]
+}
+
+is_compiled() { # since the last upgrade, and since the packages were installed
+  [[ -e $data/run/compiled && ! CHANGELOG.md -nt $data/run/compiled && ! .venv/complete -nt $data/run/compiled ]]
 }
 
 beside() { # the rest of this program; most cycles of a day need none of it, and to read it is a third of what their Bash costs
@@ -127,7 +132,7 @@ main() {
   [[ -w $data ]] || fail 1 "le dossier $data n'est pas accessible en écriture." "the folder $data cannot be written."
   if [[ ${1:-} == stop ]]; then
     mkdir -p -- "$data/run"
-    : >"$data/run/web.stopped"
+    mark "$data/run/web.stopped" ''
     stop_web
     step "Le tableau de bord est arrêté." "The dashboard is stopped."
     exit 0

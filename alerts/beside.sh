@@ -74,6 +74,22 @@ install_packages() {
   rm -rf .venv.old
 }
 
+# Whoever may read a source may read what it is compiled to, and only its owner writes that: it is run as the source is. What
+# somebody put there is written over, or removed. Where we may not write, every cycle compiles anew: `./vigie doctor` says so
+# (web/bytecode.py).
+compile_all() {
+  {
+    find probes archive alerts web -path '*/__pycache__*' \( -type l -delete -o -exec chmod go-w {} + \) || true
+    (umask 022 && exec "$python" -I -S -m compileall -f -q probes archive alerts web) || true
+  } >/dev/null 2>&1 9>&-
+  mark "$data/run/compiled" '' 2>/dev/null || true # a disk that is full must not keep the cycle from freeing its reserve
+}
+
+mark() { # <file> <text>: made anew, never through a link that somebody put there
+  rm -f -- "$1"
+  (set -C && printf '%s' "$2" >"$1")
+}
+
 set_up() {
   if [[ ! -d $data/spool || ! -d $data/journal || ! -d $data/probes || ! -d $data/run || ! -d $data/log || ! -d $data/quarantine ]]; then
     mkdir -p -- "$data"/{spool,journal,probes,run,log,quarantine}
@@ -83,13 +99,14 @@ set_up() {
   fi
   [[ -x $python ]] || fail 127 "$python ne peut être exécuté ; supprimez .venv et relancez ./run_all.sh." \
     "$python cannot be run; remove .venv and run ./run_all.sh again."
+  is_compiled || compile_all
   local newest=(archive/migrations/*.sql) schema=
   [[ ! -e $data/run/schema ]] || read -r schema <"$data/run/schema" || true
   if [[ $schema != "${newest[-1]}" || ! -e $data/installed ]]; then
     step "Préparation de la base de données…" "Preparing the database…"
     [[ -e $data/installed ]] || export VIGIE_FIRST=1
     "$python" -I -S archive/setup.py 9>&- || exit 1
-    printf '%s\n' "${newest[-1]}" >"$data/run/schema"
+    mark "$data/run/schema" "${newest[-1]}"$'\n'
   fi
 }
 

@@ -21,7 +21,12 @@ import sys
 import reading
 import run as runner
 import running
-import still
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from alerts import still
+else:
+    import still  # by its name alone, as the probes: it needs nothing of the package, whose place is not known yet
 
 ROOT = __file__.rpartition("/")[0].rpartition("/")[0]
 NOT_WRITTEN = "probes/run.py: the text of this cycle cannot be written (disk full, or read-only?)"

@@ -351,10 +351,12 @@ def quoted(path: str) -> str:
 
 
 def _worded(data: str, error: sqlite3.Error) -> DatabaseError:
-    path = os.path.join(data, NAME)
-    if url := engine.url_of(data):
-        path = engine.shown(url)
+    url = engine.url_of(data)
+    path = engine.shown(url) if url else os.path.join(data, NAME)
     text = str(error)
+    if url and text.startswith("cannot be reached: "):
+        said = text.partition(": ")[2]
+        return DatabaseError(f"{path}: PostgreSQL cannot be reached ({said}); type: systemctl status postgresql")
     if "newer Vigie" in text:
         return Newer(f"{path}: {text}")
     if "no database yet" in text:

@@ -137,6 +137,7 @@ class _Writer:
         while (row.user, at) in self._taken:
             at += 1
         self._taken.add((row.user, at))
+        partitions.have(self.db, at)
         for metric, value in (
             (_METRICS["cpu"], row.cpu),
             (_METRICS["disk"], row.disk),
@@ -147,7 +148,6 @@ class _Writer:
                 continue
             series = self._series(metric, load.labels_json(labels), at)
             done = 0
-            partitions.have(self.db, at)
             if at not in self._packed_times(series, at - at % DAY):
                 done = self.db.execute(
                     "INSERT INTO sample VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (self.host, at, series, stored)
@@ -181,10 +181,8 @@ class _Writer:
             "INSERT INTO series (host, metric, labels, first_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (self.host, ident, labels, at),
         )
-        found = self.db.execute(
-            "SELECT id FROM series WHERE host=? AND metric=? AND labels=?", (self.host, ident, labels)
-        )
-        return int(found.fetchone()[0])
+        found = "SELECT id FROM series WHERE host=? AND metric=? AND labels=?"
+        return int(self.db.execute(found, (self.host, ident, labels)).fetchone()[0])
 
 
 def _metric(name: str, kind: str, english: str, french: str) -> text.Metric:

@@ -32,6 +32,7 @@ SCHEMA = 0x7FFFFFFF  # whoever makes or changes tables
 CONNECT_SECONDS = 5
 STATEMENT = "60s"
 MOST_IDLE = 16
+UNREACHED = "cannot be reached: "  # archive.database says it in words
 
 _idle: dict[str, list[Raw]] = {}
 _guard = threading.Lock()
@@ -180,9 +181,7 @@ def connect(url: str) -> Raw:
         )  # fmt: skip
     except psycopg.Error as error:
         words = re.sub(r"\s+", " ", str(error)).strip()
-        raise sqlite3.OperationalError(
-            f"PostgreSQL cannot be reached ({words}); type: systemctl status postgresql"
-        ) from error
+        raise sqlite3.OperationalError(f"{UNREACHED}{words}") from error
     adapters.fit(raw, psycopg)
     return raw
 

@@ -1,4 +1,4 @@
-"""The texts of one cycle, as they wait: `data/spool/<cycle>.prom`, one file a cycle (probes/run.sh writes it).
+"""The texts of one cycle, as they wait: `data/spool/<cycle>.prom`, one file a cycle (probes/run.py writes it).
 
 The last line is the end mark; without it, or when its counts differ, the file was cut.
 """

@@ -176,7 +176,8 @@ def cycle(setting: Setting, at: int) -> Cycle:
 def run(due: "list[Source]", turns: "dict[str, Turn]", results: "dict[str, Result]", setting: Setting, at: int) -> None:
     """Start, read and wait: every result has its text or its reason then."""
     folders, env = setting.folders, {**setting.env, "VIGIE_NOW": str(at)}
-    apart, read = [], []
+    apart: list[Source] = []
+    read: list[Source] = []
     for source in due:
         turn = turns[source.name]
         if turn.pid and turn.start and running.start_time(turn.pid) == turn.start:

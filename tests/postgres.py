@@ -27,9 +27,10 @@ def programs() -> str:
 
 
 class Cluster:
-    """`url(name)` is a database's address. `settings`: lines of postgresql.conf. `port`: listens on TCP, too, when given."""
+    """`url(name)` is a database's address. `settings`: lines of postgresql.conf. `port`: listens on TCP, too, when given.
+    `room`: bytes of a disk of its own (root)."""
 
-    def __init__(self, settings: Sequence[str] = FAST, port: int = 0, listen: str = "127.0.0.1") -> None:
+    def __init__(self, settings: Sequence[str] = FAST, port: int = 0, listen: str = "127.0.0.1", room: int = 0) -> None:
         self.bin = programs()
         if not self.bin:
             raise FileNotFoundError("Debian's postgresql is missing: apt install postgresql")
@@ -43,7 +44,15 @@ class Cluster:
             shutil.chown(self.folder, "postgres")
         os.chmod(self.folder, 0o755)
         self.guard = self._guarded()
-        self.run("initdb", "-D", self.data, "-U", self.user, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        self.mounted = bool(room)
+        if room:
+            os.mkdir(self.data)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", self.data], check=True, timeout=60)
+            shutil.chown(self.data, "postgres")
+        small = ["--wal-segsize=1"] if room else []
+        self.run(
+            "initdb", "-D", self.data, "-U", self.user, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", *small
+        )
         lines = [f"listen_addresses='{listen if port else ''}'", f"unix_socket_directories='{self.folder}'", *settings]
         with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
             file.write("\n".join([f"port={self.port}", "max_connections=200", *lines, ""]))
@@ -52,7 +61,7 @@ class Cluster:
     def _guarded(self) -> "subprocess.Popen[bytes]":
         """Whatever becomes of this process, Ctrl+C and kill -9 included, its server ends with it: the guard waits until the
         other end of its input is closed."""
-        words = 'cat >/dev/null; "$@"; rm -rf -- "$0"'
+        words = 'cat >/dev/null; "$@"; umount -l -- "$0/data"; rm -rf -- "$0"'
         stop = [*self.as_owner, os.path.join(self.bin, "pg_ctl"), "-D", self.data, "-m", "immediate", "-s", "stop"]
         return subprocess.Popen(
             ["sh", "-c", words, self.folder, *stop], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -92,6 +101,8 @@ class Cluster:
 
     def close(self) -> None:
         self.stop("immediate")
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.data], check=False, timeout=60)
         self.guard.communicate(timeout=60)  # closes its input: it finds nothing to stop
         for _ in range(5):
             shutil.rmtree(self.folder, ignore_errors=True)

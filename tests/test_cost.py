@@ -84,6 +84,29 @@ def test_a_cycle_that_waits_is_one_bash_that_becomes_one_python_and_one_fork_of_
     assert found["bytes"] < 60_000, found
 
 
+def test_a_cycle_that_waits_imports_nothing_of_python_s_library_and_compiles_nothing(calm):
+    calm.cycle("strace", "-f", "-qq", "-e", "trace=openat", "-o", str(calm.log))
+    cycle = imported(calm.log)
+    python = [os.path.realpath(sys.executable), "-I", "-S", "-c", "pass"]
+    bare = ["strace", "-f", "-qq", "-e", "trace=openat", "-o", str(calm.log), *python]
+    subprocess.run(bare, check=True, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"})
+    ours = {path for path in cycle if path.startswith(str(calm.root))}
+    library = {os.path.basename(path).partition(".")[0] for path in cycle - ours - imported(calm.log)}
+
+    assert calm.waiting() == 2
+    assert {path for path in ours if not path.endswith(".pyc")} == set()
+    assert len(ours) >= 8, "the log was read"
+    assert library <= {"fcntl", "select"}, "in C: built into Debian's Python, files beside that of others"
+
+
+def imported(log: Path) -> set[str]:
+    """The modules, as files, that were opened."""
+    opened = re.findall(
+        r'openat\(AT_FDCWD, "([^"]+\.(?:py|pyc|so))", [^\n]* = \d+$', log.read_text(errors="replace"), re.M
+    )
+    return {path for path in opened if "/__pycache__/" in path or "/python3" in path or path.endswith(".py")}
+
+
 def test_a_cycle_that_archives_a_batch_starts_no_other_python_and_syncs_as_if_it_were_one_text(calm):
     while calm.waiting() < BATCH - 1:
         calm.cycle()

@@ -109,6 +109,14 @@ def test_probes_import_nothing_of_ours():
     assert wrong == []
 
 
+def test_only_the_whole_cycle_knows_how_probes_are_run():
+    """Their files import one another by their names alone, and so does alerts/run_cycle.py."""
+    names = {os.path.basename(path).removesuffix(".py") for path in python_files("probes")}
+    found = {path for path in python_files(*FLOORS) for _, module in imports(path) if module.split(".")[0] in names}
+
+    assert found == {"alerts/run_cycle.py"}
+
+
 def test_only_web_and_chart_code_knows_the_web_framework():
     wrong = [
         f"{path}:{line} imports {module}"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from alerts import apprise_kind, reasons
 from alerts.words import N_, Words
 from archive import backup, database, engine, events, outbox, purge, read, recipients, spool
-from archive.settings import LOOPBACK, Settings
+from archive.settings import LOOPBACK, ROOT, Settings
 from archive.text import clean
 from web import locks, readings
 
@@ -400,8 +400,16 @@ def _privacy(config: Settings, words: Words, now: int) -> Iterator[Finding]:
         yield Finding("note", f"{said}. {announced(words, mode, config.users, len(names))}", "./vigie privacy")
 
 
+def _program(config: Settings, words: Words, now: int) -> Iterator[Finding]:
+    del config, now
+    from web import bytecode
+
+    yield from bytecode.findings(ROOT, words)
+
+
 CHECKS: tuple[Check, ...] = (
     _folder,
+    _program,
     _locks,
     _database,
     _freshness,

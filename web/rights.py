@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from alerts.words import Words
 from archive import rights
 from archive.settings import ROOT, Settings
+from web import bytecode
 from web.doctor import Finding
 
 EXAMPLE = "settings.example.env"
@@ -77,11 +78,18 @@ def _two(data: str, words: Words) -> Iterator[Finding]:
             yield Finding("mend", _("%(path)s cannot be written by both users", path=path), f"sudo chmod 660 {quoted}")
         elif not folder and path.endswith("settings.env") and not mode & stat.S_IRGRP:
             yield Finding("mend", _("%(path)s cannot be read by both users", path=path), f"sudo chmod 640 {quoted}")
-    for name in CODE:
-        path = os.path.join(ROOT, name)
+    for path in (*(os.path.join(ROOT, name) for name in CODE), *compiled(ROOT)):
         if os.path.exists(path) and (now := os.stat(path)).st_gid == group and now.st_mode & stat.S_IWGRP:
             said = _("the group %(group)s can change %(path)s, which runs as another", group=_group(group), path=path)
             yield Finding("mend", said, f"sudo chmod -R g-w {shlex.quote(path)}")
+
+
+def compiled(root: str) -> Iterator[str]:
+    """The folders of what the code was compiled to: it is run as the code is. An older Vigie may have given them to the group."""
+    for name in bytecode.FOLDERS:
+        for path, folders, _files in os.walk(os.path.join(root, name)):
+            if "__pycache__" in folders:
+                yield os.path.join(path, "__pycache__")
 
 
 def _looked_at(data: str) -> Iterator[tuple[str, os.stat_result]]:

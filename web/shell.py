@@ -56,7 +56,12 @@ SYSTEM = (
 )
 
 # The tabs of the list of machines.
-FLEET = ((N_("Machines"), "hosts.page"), (N_("Users"), "everywhere.users"), (N_("Security"), "everywhere.security"))
+FLEET = (
+    (N_("Machines"), "hosts.page"),
+    (N_("Users"), "everywhere.users"),
+    (N_("Security"), "everywhere.security"),
+    (N_("Thresholds"), "fleet.page"),
+)
 
 
 def shell() -> Shell:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from alerts.words import Words
 from archive.fleet import handing, policy
 from archive.fleet.members import Member
-from archive.fleet.policy import Applied, Key, Rule, Scope
+from archive.fleet.policy import Applied, Key, Scope
 from archive.read import Metric
 from archive.thresholds import Threshold
 from web import editing, history
@@ -28,6 +28,7 @@ class Row(NamedTuple):
     note: str  # tags that disagree
     state: str  # held, waiting, own, refused; '' where that is not asked
     told: str  # the same in words
+    own_by: str  # who set it on the machine, where that is so; names of people are for administrators
     by: str
     at: int
 
@@ -40,17 +41,15 @@ def heading(scope: Scope, words: Words) -> str:
     return words.gettext("Thresholds of all machines")
 
 
-def row(rule: Rule, metrics: Mapping[str, Metric], words: Words) -> Row:
-    """A rule of a threshold, as it was set."""
-    one = rule.threshold
-    assert one is not None  # noqa: S101 of thresholds alone
+def row(one: Threshold, scope: Scope, metrics: Mapping[str, Metric], words: Words) -> Row:
+    """A threshold as it was set, for whom."""
     metric = metrics.get(one.metric)
     key = history.key_of(metric) if metric else ""
     level = history.level_words(one, editing.line_of(metric, one, words, key), words) if metric else ""
     title = history.metric_title(metric, words) if metric else one.metric
     return Row(
-        one.metric, one.labels, title, words.labels_name(one.labels), level, rule.scope, of_scope(rule.scope, words), "", "",
-        "", rule.updated_by, rule.updated_at,
+        one.metric, one.labels, title, words.labels_name(one.labels), level, scope, of_scope(scope, words), "", "", "", "",
+        one.updated_by, one.updated_at,
     )  # fmt: skip
 
 
@@ -77,7 +76,9 @@ def on_machine(
         note = ""
         if one.disagree:
             note = words.gettext("the stricter; not so for: %(names)s", names=", ".join(one.disagree))
-        rows.append(row(one.rule, metrics, words)._replace(state=state, told=told, note=note))
+        own_by = said[key].updated_by if state == "own" else ""
+        found_row = row(one.rule.threshold, one.rule.scope, metrics, words)
+        rows.append(found_row._replace(state=state, told=told, own_by=own_by, note=note))
     return ordered(rows)
 
 
@@ -87,10 +88,8 @@ def _stands(
     if said is not None and policy.same(said, wanted):
         return "held", words.gettext("judged with there")
     if said is not None and said.updated_by != BY_CENTRE:
-        level = row(Rule(Scope(), said), metrics, words).level
-        return "own", words.gettext(
-            "set on the machine, which wins: %(level)s, by %(who)s", level=level, who=said.updated_by or "?"
-        )
+        level = row(said, Scope(), metrics, words).level
+        return "own", words.gettext("set on the machine, which wins: %(level)s", level=level)
     if not member.policy:
         return "waiting", words.gettext("not fetched yet: its Vigie has not asked")
     if member.policy != tag:
@@ -102,12 +101,7 @@ def its_own(
     found: Mapping[Key, Applied], said: Mapping[Key, Threshold], metrics: Mapping[str, Metric], words: Words
 ) -> list[Row]:
     """What was set on the machine itself, and nothing here is about."""
-    rows = []
-    for key, one in said.items():
-        if key not in found:
-            rule = Rule(Scope("host", ""), one, "", one.updated_at, one.updated_by)
-            rows.append(row(rule, metrics, words))
-    return ordered(rows)
+    return ordered(row(one, Scope(), metrics, words) for key, one in said.items() if key not in found)
 
 
 def who_mails(found: Applied | None, words: Words) -> tuple[str, str]:

@@ -95,23 +95,22 @@ def _most_precise(by_scope: Mapping[str, list[Rule]]) -> Applied:
 def _of_tags(rules: list[Rule]) -> Applied:
     rules = sorted(rules, key=lambda rule: rule.scope.name)
     first = rules[0]
-    if first.threshold is None:
+    judged = [(rule, rule.threshold) for rule in rules if rule.threshold]
+    if not judged:
         if len({rule.mails for rule in rules}) > 1:
             return Applied(first._replace(mails=BOTH), tuple(rule.scope.name for rule in rules[1:]))
         return Applied(first)
-    if len({rule.threshold.above for rule in rules if rule.threshold}) == 1:
-        first = min(rules, key=_leniency)
+    if len({one.above for _, one in judged}) == 1:
+        first = min(judged, key=lambda pair: (*_leniency(pair[1]), pair[0].scope.name))[0]
     said = _plain(first.threshold)
     return Applied(first, tuple(rule.scope.name for rule in rules if _plain(rule.threshold) != said))
 
 
-def _leniency(rule: Rule) -> tuple[bool, float, int, str]:
-    """The smaller, the stricter; of rules in the same direction."""
-    one = rule.threshold
-    assert one is not None  # noqa: S101 of thresholds alone
+def _leniency(one: Threshold) -> tuple[bool, float, int]:
+    """The smaller, the stricter; of thresholds in the same direction."""
     first = one.warning if one.warning is not None else one.critical
     level = float("inf") if first is None else first if one.above else -first
-    return not one.enabled, level, one.for_seconds, rule.scope.name
+    return not one.enabled, level, one.for_seconds
 
 
 def _plain(threshold: Threshold | None) -> Threshold | None:

@@ -24,7 +24,8 @@ def _rule(row: _Raw) -> Rule:
     scope, name, metric, _labels, rule, at, by = row
     if not metric:
         return Rule(Scope(scope, name), None, rule, at, by)
-    return Rule(Scope(scope, name), thresholds.from_json(rule), "", at, by)
+    found = thresholds.from_json(rule)
+    return Rule(Scope(scope, name), found and found._replace(updated_at=at, updated_by=by), "", at, by)
 
 
 class Said(NamedTuple):

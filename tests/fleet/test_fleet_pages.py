@@ -167,7 +167,11 @@ def test_the_page_of_a_machine_says_how_each_stands_there(fleet, admin):
     says(tag, (0.4, "centre"))
     assert "judged with there" in text(admin, where)
     says(tag, (0.2, "eve"))
-    assert "set on the machine, which wins: 20% / 60%, 5 min, by eve" in text(admin, where)
+    assert "set on the machine, which wins: 20% / 60%, 5 min (eve)" in text(admin, where)
+    anybody = text(fleet.app.test_client(), where)  # who may look is told no person's name
+    assert "set on the machine, which wins: 20% / 60%, 5 min" in anybody
+    assert "eve" not in anybody.replace("every", "").replace("never", "")
+    assert "ada" not in anybody
     says(tag, (0.5, "centre"))
     assert "not kept there" in text(admin, where)
     with database.writer(fleet.data) as db, database.transaction(db):

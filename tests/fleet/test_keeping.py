@@ -66,6 +66,22 @@ def test_a_text_that_comes_after_its_day_was_packed_is_kept_and_packed_too(centr
     assert len(samples(centre, "one", "memory_used_ratio")) == 97
 
 
+def test_a_day_that_another_process_dropped_is_made_again_for_the_text_in_hand(centre):
+    """Upkeep runs in a process of its own: the web workers do not see that it dropped a day."""
+    centre.clock.now = MIDNIGHT + 3 * DAY
+    token = centre.add("one")
+    send(centre, token, "one", [MIDNIGHT + n * 900 for n in range(96)])
+    known = set(partitions._known)
+    keeping.run(centre.data, centre.clock.now)
+    partitions._known.update(known)  # as the worker's own still are
+    late = MIDNIGHT + 450
+
+    answer = centre.post(token, parcel.Parcel(head(), [cycles.spool_text(late, cycles.machine(late))]))
+
+    assert (answer.status_code, answer.json["loaded"]) == (200, 1)
+    assert late in [at for at, _value in samples(centre, "one", "memory_used_ratio")]
+
+
 def test_a_day_that_is_not_over_for_long_stays_as_rows(centre):
     centre.clock.now = MIDNIGHT + DAY + 3600
     send(centre, centre.add("one"), "one", [MIDNIGHT + n * 900 for n in range(96)])

@@ -3,6 +3,8 @@
 Real judging and sending on the machine, a real centre over HTTP on both engines, two real mail servers.
 """
 
+import random
+
 import pytest
 
 from alerts import cycle as minute
@@ -300,6 +302,49 @@ def test_two_machines_of_which_mails_are_merged_are_named_in_the_mail(fleet, mac
     for name in ("one", "two"):
         host = fleet.centre.member(name).host
         assert f"https://vigie.example.org/hosts/{name}/incidents/{(host << 32) + 1}" in text
+
+
+def told_of(data, host):
+    """{transition (the machine's number): in how many accepted mails} and {transition: (incident, ends)}."""
+    shift = host << 32 if host > 1 else 0
+    with database.reader(data) as db:
+        rows = db.execute(
+            "SELECT t.id, t.incident, t.kind, (SELECT count(DISTINCT o.notification) FROM told o JOIN delivery d"
+            " ON d.notification = o.notification WHERE o.transition = t.id AND d.state = 'accepted') FROM transition t"
+            " JOIN incident i ON i.id = t.incident WHERE i.host=? AND EXISTS (SELECT 1 FROM told o WHERE o.transition = t.id)",
+            (host,),
+        ).fetchall()
+    found = {row[0] - shift: (row[1] - shift, row[2] in ("resolved", "gone"), row[3]) for row in rows}
+    return {number: one[2] for number, one in found.items()}, {number: one[:2] for number, one in found.items()}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_happens_a_beginning_is_told_and_by_each_once_and_who_told_it_tells_the_end(fleet, seed):
+    """An hour by chance: the disk fills and empties, the cable is cut and healed, the setting is changed; then calm."""
+    chance = random.Random(seed)
+    cut, disk = False, CALM
+    for _ in range(60):
+        if chance.random() < 0.12:
+            fleet.who(chance.choice(handing.TELLERS), chance.choice([Scope(), Scope("tag", "web")]))
+        cut = chance.random() < (0.9 if cut else 0.1)
+        disk = disk if chance.random() < 0.7 else chance.choice([CALM, FULL, 0.66])
+        fleet.cycle(disk, cut=cut)
+    fleet.cycle(CALM, minutes=45)
+
+    (mine, about), (theirs, _) = (
+        told_of(fleet.here.data, 1),
+        told_of(fleet.centre.data, fleet.centre.member("one").host),
+    )
+    assert len(about) >= 4
+    for number, (_incident, ends) in about.items():
+        assert mine[number] <= 1
+        assert theirs.get(number, 0) <= 1
+        if not ends:
+            assert mine[number] + theirs.get(number, 0) >= 1, f"transition {number} was told by nobody"
+    for teller in (mine, theirs):
+        begun = {about[number][0] for number, count in teller.items() if count and not about[number][1]}
+        over = {about[number][0] for number, count in teller.items() if count and about[number][1]}
+        assert over == begun  # in the end all is over
 
 
 # --- a machine that lies ---------------------------------------------------------------------------------------------

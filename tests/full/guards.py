@@ -97,7 +97,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "P25": Guard(
         "only a person at a terminal is told the steps", "tests/faults/test_cycle_faults.py -k p25",
-        "run_all.sh", "  ((interactive)) || return 0\n  printf '· '", "  printf '· '",
+        "alerts/beside.sh", "  ((interactive)) || return 0\n  printf '· '", "  printf '· '",
     ),
     "W07": Guard(
         "an older key still opens", "tests/web/test_logins.py -k w07",

@@ -15,6 +15,7 @@ from tests.cycles import ROOT
 from tests.engines import ON_POSTGRESQL
 from tests.web import site
 from tests.web.site import NOW
+from web import bytecode
 
 WELL = {"VIGIE_WEB": "0", "VIGIE_MAIL_TO": "a@example.org", "VIGIE_SMTP_HOST": "mail.example.org", "VIGIE_MAIL_FROM": "v@example.org"}  # fmt: skip
 
@@ -30,6 +31,12 @@ def doctor(data: str, **environ: str) -> tuple[int, list[dict[str, str]]]:
     )  # fmt: skip
     assert done.stderr == ""
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled() -> None:
+    """As run_all.sh leaves the program."""
+    subprocess.run([sys.executable, "-I", "-S", "-m", "compileall", "-q", *bytecode.FOLDERS], cwd=ROOT, check=True)
 
 
 @pytest.fixture

@@ -40,9 +40,10 @@ def page() -> str:
     rules = wishes.every(db)
     metrics = _metrics()
     here = standing.ordered(
-        standing.row(one, metrics, words()) for one in rules if one.scope == scope and one.threshold
+        standing.row(one.threshold, scope, metrics, words()) for one in rules if one.scope == scope and one.threshold
     )
-    machine = _machine(rules, scope, metrics) if scope.scope == "host" else None
+    member = members.named(db, scope.name) if scope.scope == "host" else None
+    machine = _machine(rules, member, metrics) if member else None
     own = wishes.get(db, scope, *policy.MAILS)
     found = _applied(rules, scope)
     others = sorted(
@@ -75,11 +76,9 @@ def page() -> str:
     )
 
 
-def _machine(rules: list[Rule], scope: Scope, metrics: dict[str, Metric]) -> Machine:
+def _machine(rules: list[Rule], member: Member, metrics: dict[str, Metric]) -> Machine:
     db = store.db()
-    member = members.named(db, scope.name)
-    assert member is not None  # noqa: S101 _scope has looked
-    found = _applied(rules, scope)
+    found = _applied(rules, Scope("host", member.name))
     said = {
         (one.metric, one.labels): one for one in thresholds.effective(db, member.host) if one.updated_by or one.host
     }
@@ -104,7 +103,7 @@ def _applied(rules: list[Rule], scope: Scope, *, own: bool = True) -> dict[Key, 
 def _inherited(rules: list[Rule], scope: Scope, metrics: dict[str, Metric]) -> list[Row]:
     """What holds for a tag's machines because it is set for all."""
     return standing.ordered(
-        standing.row(one.rule, metrics, words())
+        standing.row(one.rule.threshold, one.rule.scope, metrics, words())
         for one in _applied(rules, scope).values()
         if one.rule.threshold and one.rule.scope != scope
     )
