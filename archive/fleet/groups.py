@@ -2,7 +2,6 @@
 
 import sqlite3
 
-from archive.fleet.members import Member
 from archive.incidents import Incident
 from archive.outbox import Delivery, Entry, Notification
 
@@ -23,14 +22,6 @@ def mails(db: sqlite3.Connection, host: int, limit: int, before: int | None = No
         of = Notification(mail, host, at, kind, "", "", subject, "")
         found.append(Entry(of, (), tuple(Delivery(*row) for row in deliveries)))
     return found
-
-
-def tagged(db: sqlite3.Connection, tag: str) -> list[Member]:
-    """The machines with a tag, by name."""
-    rows = db.execute(
-        f"SELECT {', '.join(Member._fields)} FROM member WHERE tags LIKE ? ESCAPE '\\' ORDER BY name", (_like(tag),)
-    )
-    return [Member(*row) for row in rows]
 
 
 def _like(tag: str) -> str:

@@ -316,12 +316,12 @@ def listed(db: sqlite3.Connection, now: int, asked: Asked, most: int, skip: int)
     return [found[host] for host in hosts]
 
 
-def tally(db: sqlite3.Connection, now: int) -> tuple[dict[str, int], list[str]]:
-    """(how many machines are in each state of RANKS, every tag in use), of one look through them."""
+def tally(db: sqlite3.Connection, now: int, tag: str = "") -> tuple[dict[str, int], list[str]]:
+    """(how many machines, or those of a tag, are in each state of RANKS; every tag in use), of one look through them."""
     counts, used = dict.fromkeys(RANKS, 0), set()
     words = {rank: state for state, rank in RANKS.items()}
     for rank, tagged, count in db.execute(f"SELECT {RANK}, tags, count(*) FROM member GROUP BY 1, 2", {"now": now}):
-        counts[words[rank]] += int(count)
+        counts[words[rank]] += int(count) if not tag or tag in tagged.split() else 0
         used |= set(tagged.split()) if rank >= 0 else set()
     return counts, sorted(used)
 

@@ -1,6 +1,5 @@
 """The machines of a fleet, the worst first: how each is, since when, three figures of the last hour, what is odd."""
 
-from collections import Counter
 from typing import NamedTuple
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -56,9 +55,7 @@ def page() -> ResponseReturnValue:
     like = members.likenesses(db, [one.host for one in found[:PAGE]])
     worst = _worst(found[:PAGE])
     figures = members.figures(db, [one.host for one in found[:PAGE]])
-    counts, tags = members.tally(db, now)
-    if asked.tag:
-        counts = _counted(asked.tag)
+    counts, tags = members.tally(db, now, asked.tag)
     return render_template(
         "hosts.html",
         rows=[
@@ -83,13 +80,6 @@ def one(name: str) -> ResponseReturnValue:
     if members.named(store.db(), name) is None:
         abort(404)
     return redirect(request.path + "/", 302)
-
-
-def _counted(tag: str) -> dict[str, int]:
-    """How many machines of a group are in each state."""
-    words_of = [fleet.condition(one, store.now()) for one in groups.tagged(store.db(), tag)]
-    found = Counter(word if word in members.RANKS else "away" for word in words_of)
-    return {state: found[state] for state in members.RANKS}
 
 
 class Open(NamedTuple):
