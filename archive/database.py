@@ -96,12 +96,11 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def reader(data: str) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write. One consistent picture: the whole block is one read transaction.
-
-    Texts that were left waiting because all was calm are archived first: no reader sees less than there is.
-    """
-    settle(data)
+def reader(data: str, *, settled: bool = True) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write. One consistent picture: the whole block is one read transaction. Texts that wait because
+    all was calm are archived first, unless the reader asks for nothing of theirs (not `settled`)."""
+    if settled:
+        settle(data)
     if engine.url_of(data):
         with _elsewhere(data, "reader") as db:
             yield db

@@ -86,7 +86,7 @@ def run(config: Settings, now: int, *, at_once: bool = False, seconds: float = S
 
 def _watch(config: Settings, acknowledged_at: int | None, now: int) -> None:
     """Whoever is to mail must be there: this machine, while the centre is away."""
-    with database.reader(config.data) as db:
+    with database.reader(config.data, settled=False) as db:
         away = following.watch(db, acknowledged_at, now)
     if away is not None:
         with database.writer(config.data) as db, database.transaction(db):
@@ -100,17 +100,19 @@ def back_off(tries: int, chance: float) -> int:
 
 def _send(config: Settings, joined: state.Joined, now: int, seconds: float) -> int:
     until = time.monotonic() + seconds
-    with database.reader(config.data) as db:
-        # With pseudonyms, names are taken out when a text is archived: it is not sent before.
+    with database.reader(config.data, settled=False) as db:  # the texts themselves are sent: they need not be rows for it
         covered = pseudonyms.kept(db) != "names"
         host = read.host(db, HOST)
+    if covered:
+        # With pseudonyms, names are taken out when a text is archived: it is not sent before.
+        database.settle(config.data)
     total = 0
     found = journal.waiting(config.data, joined.since, spooled=not covered)
     post = Post(joined, config.fleet_ca_file)
     try:
         while True:
             texts = _some(found)
-            with database.reader(config.data) as db:
+            with database.reader(config.data, settled=False) as db:
                 tag = following.followed(db).tag
                 changed, known = rows.collect(db, HOST, now, state.known_rows(config.data), MOST_ROWS, sets=bool(tag))
             if not texts and not changed:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive import database, pseudonyms, purge, read
+from archive import database, privacy, pseudonyms, purge, read
 from archive.fleet import journal, send, state
 from tests import cycles
 from tests.conftest import NOW
@@ -41,6 +41,25 @@ def test_what_is_archived_and_what_waits_in_the_spool_arrives_in_order(served, m
     assert times(served) == [NOW + n * MINUTE for n in range(4)]
     cycles.load_all(here.data, NOW + 200)
     assert here.send(NOW + 201) == 0  # renamed into the journal since: it is the same text
+
+
+def test_a_text_that_waits_is_sent_and_goes_on_waiting_unless_names_must_be_taken_out_first(served, machine):
+    here = joined(served, machine)
+    here.cycle(NOW)
+    here.cycle(NOW + MINUTE, archived=False)
+    calm = f"{here.data}/run/{database.CALM}"
+    with open(calm, "w") as file:
+        file.write("calm")
+    assert here.send(NOW + MINUTE) == 2
+    assert os.listdir(f"{here.data}/spool") == [f"{NOW + MINUTE}.prom"]
+
+    with database.writer(here.data) as db:
+        privacy.settle(db, here.data, "pseudonyms", NOW)
+    here.cycle(NOW + 2 * MINUTE, archived=False)
+    with open(calm, "w") as file:
+        file.write("calm")
+    assert here.send(NOW + 2 * MINUTE) == 1
+    assert os.listdir(f"{here.data}/spool") == []
 
 
 def test_a_machine_that_joined_nothing_sends_nothing(machine):
