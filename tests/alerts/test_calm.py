@@ -22,7 +22,7 @@ BEYOND = {"cpu": 0.99, "disk": 0.95, "user": 0.97}
 
 
 class Shell:
-    """What run_all.sh does with a cycle: the text into the spool, awk, and Python only where awk does not say "wait"."""
+    """What a cycle does: the text into the spool, the calm asked, and archiving only where it does not say "wait"."""
 
     def __init__(self, folder: Path, *, waits: bool) -> None:
         folder.mkdir()
@@ -304,7 +304,7 @@ def test_a_threshold_on_what_the_archive_adds_itself_leaves_no_calm(shell):
     assert not (shell.machine.data / "run/calm").exists()
 
 
-def test_without_awk_or_with_a_file_that_was_cut_nothing_waits(shell):
+def test_with_a_file_that_was_cut_or_is_not_there_nothing_waits(shell):
     run = shell.machine.data / "run"
     text = (run / "calm").read_text()
     shell.machine.spool(BEGIN + 120, quiet(2))
