@@ -393,6 +393,7 @@ def test_kill_minus_nine_of_a_cycle_loses_nothing_and_the_next_one_works(vigie, 
         process.wait()
         time.sleep(1)
     assert vigie.cycle().returncode == 0
+    assert vigie.cycle("--flush").returncode == 0
     waiting = [name for name in os.listdir(f"{vigie.root}/data/spool") if name.endswith(".prom")]
     assert waiting == []
     assert vigie.rows("SELECT count(*) FROM cycle")[0][0] > before
