@@ -253,7 +253,7 @@ def test_what_a_graph_reads_is_found_by_its_key(ten_years: str) -> None:
             for text in said
             if text.lstrip().upper().startswith("SELECT")
             for row in plan(db, text)
-            if re.search(walk, row, re.IGNORECASE) and "Index" not in row
+            if re.search(walk, row, re.IGNORECASE) and "Index" not in row and "Bitmap Heap" not in row
         ]
 
     assert said
