@@ -100,7 +100,9 @@ def back_off(tries: int, chance: float) -> int:
 
 def _send(config: Settings, joined: state.Joined, now: int, seconds: float) -> int:
     until = time.monotonic() + seconds
-    with database.reader(config.data, settled=False) as db:  # the texts themselves are sent: they need not be rows for it
+    with database.reader(
+        config.data, settled=False
+    ) as db:  # the texts themselves are sent: they need not be rows for it
         covered = pseudonyms.kept(db) != "names"
         host = read.host(db, HOST)
     if covered:
