@@ -178,9 +178,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Files that take longest by themselves are begun first: the others fill the time beside them.
 LONGEST = (
+    "test_matrix",
     "test_whole_way",
-    "test_sweep",
     "test_power",
+    "test_sweep",
+    "test_web_w17_w18",
+    "test_journeys_forms",
+    "test_verdicts",
+    "test_network",
+    "test_deciding",
+    "test_cost",
     "test_soak",
     "test_browser",
     "test_refresh",
