@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that takes long, one after the other, without limit; what each found goes to tests/full/RESULTS.md with the commit.
 #
-#   tests/full.sh [NAME...]     sweep power soak guards minutes pictures fuzz   (nothing: all of them)
+#   tests/full.sh [NAME...]     sweep power soak guards engines minutes pictures fuzz   (nothing: all of them)
 #
 # As root on a Debian or Ubuntu with strace, cron, sysstat and Chromium (.ci/run installs them); about two hours on two cores.
 # The sweep goes on where it was stopped. Status 0: all ended well.
@@ -26,13 +26,18 @@ run() { # <name> <command>...
   ((status == 0)) || bad=1
 }
 
-((${#@})) || set -- sweep power soak guards minutes pictures fuzz
+((${#@})) || set -- sweep power soak guards engines minutes pictures fuzz
 for name in "$@"; do
   case $name in
     sweep) run sweep "$python" -m tests.full.sweep ;;
     power) TESTS_TIER=ci run power "$python" -m pytest -p no:cacheprovider -q -s tests/faults/test_power.py ;;
     soak) run soak "$python" -m tests.full.soak ;;
     guards) run guards "$python" -m tests.full.guards ;;
+    engines)
+      # The suites of archive and web on PostgreSQL, whole.
+      TESTS_TIER=ci TESTS_ENGINE=postgresql run engines tests/run.sh -p no:cacheprovider -n 2 \
+        -m "not alone and not needs_browser" tests/archive tests/web
+      ;;
     minutes) run minutes "$python" tests/full/ten_minutes.py ;;
     pictures)
       pictures=$(mktemp -d)
