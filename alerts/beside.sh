@@ -44,6 +44,7 @@ find_python() { # sets REPLY to a Python of 3.11 or later
 install_packages() {
   local log=$data/log/install.log
   if [[ -e .venv/complete && -n $(find .venv -maxdepth 1 -name tried -mmin -60) ]]; then return; fi
+  [[ ! -L $log ]] || rm -f -- "$log"
   find_python
   if ! "$REPLY" -c 'import ensurepip, venv' 2>/dev/null; then
     fail 1 "il manque le module venv de Python. Tapez : sudo apt install python3-venv" \

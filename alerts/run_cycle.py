@@ -168,6 +168,8 @@ def start() -> None:
     gc.disable()  # what is imported stays: looking for garbage in it is a tenth of this step's time
     try:
         status = main()
+    except runner.StoppedError as stopped:  # before the probes, or just after them
+        status = failed(int(stopped.args[0]), "")
     except Exception as error:  # a mistake of ours must not end in silence: it is told like any other
         words = f"{type(error).__name__}: {error}".replace("\n", " ")
         runner.say(words)

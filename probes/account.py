@@ -3,7 +3,6 @@
 The account stands in two files written in turn, so that one that was cut costs nothing but the reading it held.
 """
 
-import posix
 
 import reading
 from reading import whole
@@ -92,17 +91,7 @@ def save(path: str, account: Account) -> None:
             for pid, p in a.processes.items()
         )]),
     ]  # fmt: skip
-    write(path, "\n".join([*lines, "end", ""]))
-
-
-def write(path: str, text: str, how: int = posix.O_TRUNC) -> None:
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | how | posix.O_NOFOLLOW | posix.O_CLOEXEC, 0o666)
-    try:
-        rest = text.encode("utf-8", "surrogateescape")
-        while rest:
-            rest = rest[posix.write(fd, rest) :]
-    finally:
-        posix.close(fd)
+    reading.write(path, "\n".join([*lines, "end", ""]))
 
 
 # --- From one reading to the next ---

@@ -24,7 +24,7 @@ import time
 if __name__ == "__main__":
     sys.path.insert(0, __file__.rpartition("/")[0] or ".")  # -I leaves it out
 import reading
-from account import TICK, UNKNOWN, Account, Process, add, newest, place, save, write
+from account import TICK, UNKNOWN, Account, Process, add, newest, place, save
 from reading import RefusedError, whole
 
 SETTLED = 30_000  # ticks: a daemon gives up root's rights when it is young
@@ -211,7 +211,7 @@ def ask(state: str, unknown: "list[str]") -> None:
         except (KeyError, OverflowError):
             name = ""
         said += f"{user} {int(time.time())} {name.replace(chr(10), '')}\n"
-    write(f"{state}/names", said, posix.O_APPEND)
+    reading.write(f"{state}/names", said, posix.O_APPEND)
 
 
 # --- The text ---

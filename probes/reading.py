@@ -45,11 +45,13 @@ def slurp(path: str, most: int = MOST) -> str:
     return found.decode("utf-8", "surrogateescape")
 
 
-def write(path: str, said: str) -> None:
-    """A file of the probe's own, in VIGIE_STATE. Raises OSError."""
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o666)
+def write(path: str, said: str, how: int = posix.O_TRUNC, sync: bool = False) -> None:
+    """A file of ours; a link in its place is refused. `how`: O_TRUNC, O_EXCL or O_APPEND. Raises OSError."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | how | posix.O_NOFOLLOW | posix.O_CLOEXEC, 0o666)
     try:
         say(fd, said)
+        if sync:
+            posix.fsync(fd)
     finally:
         posix.close(fd)
 

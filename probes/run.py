@@ -104,21 +104,9 @@ def remember(path: str, found: "list[Source]", turns: "dict[str, Turn]") -> None
         turn = turns[source.name]
         text += f"{source.name} {turn.left} {turn.pid} {turn.start} {turn.since}\n"
     try:
-        write(path, text, posix.O_TRUNC)
+        reading.write(path, text, posix.O_TRUNC)
     except OSError:
         raise CannotError(f"cannot write {path} {FULL}") from None
-
-
-def write(path: str, text: str, how: int, sync: bool = False) -> None:
-    fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | how | posix.O_NOFOLLOW | posix.O_CLOEXEC, 0o666)
-    try:
-        rest = text.encode("utf-8", "surrogateescape")
-        while rest:
-            rest = rest[posix.write(fd, rest) :]
-        if sync:
-            posix.fsync(fd)
-    finally:
-        posix.close(fd)
 
 
 def open_folders(data: str) -> None:
@@ -235,7 +223,7 @@ def put(body: str, spool: str, at: int, mark: str) -> "tuple[str, int]":
     text = f"{body}# VIGIE lines={lines} bytes={size} cycle={at} {mark}\n"
     target, temporary = f"{spool}/{at}.prom", f"{spool}/.{at}.{posix.getpid()}.tmp"
     try:
-        write(temporary, text, posix.O_EXCL, sync=True)
+        reading.write(temporary, text, posix.O_EXCL, sync=True)
         posix.rename(temporary, target)
         temporary = target  # until its name is on the disk too
         sync_folder(spool)
@@ -269,7 +257,7 @@ def show(data: str, good: "dict[str, str]") -> None:
         aside = f"{data}/run/out/{name}.prom"
         try:
             running.remove(aside)
-            write(aside, text, posix.O_EXCL)
+            reading.write(aside, text, posix.O_EXCL)
             posix.rename(aside, f"{data}/probes/{name}.prom")
         except OSError:
             raise CannotError(f"cannot write in {data}/probes {FULL}") from None

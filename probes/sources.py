@@ -5,7 +5,7 @@ What a source says is kept in data/run/probes with the file's time and size, so 
 
 import posix
 
-from reading import slurp, whole
+from reading import slurp, whole, write
 
 HEAD = 65_536  # bytes of a source that are read
 ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -110,13 +110,7 @@ def recall(path: str) -> "dict[str, tuple[str, int, int, str]]":
 def keep(path: str, rows: "list[str]") -> None:
     """Written aside and renamed; where it cannot be, the sources are read again at the next cycle."""
     try:
-        fd = posix.open(
-            f"{path}.new", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC, 0o600
-        )
-        try:
-            posix.write(fd, "\n".join([*rows, "end", ""]).encode("utf-8", "surrogateescape"))
-        finally:
-            posix.close(fd)
+        write(f"{path}.new", "\n".join([*rows, "end", ""]))
         posix.rename(f"{path}.new", path)
     except OSError:
         return

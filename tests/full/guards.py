@@ -69,7 +69,7 @@ GUARDS: dict[str, Guard] = {
     ),
     "P01": Guard(
         "a text is synced before it has its name", "tests/faults/test_power.py -k p01",
-        "probes/run.py", "        write(temporary, text, posix.O_EXCL, sync=True)\n", "        write(temporary, text, posix.O_EXCL)\n",
+        "probes/run.py", "        reading.write(temporary, text, posix.O_EXCL, sync=True)\n", "        reading.write(temporary, text, posix.O_EXCL)\n",
     ),
     "P10": Guard(
         "control characters are shown, not obeyed", "tests/archive/test_text.py -k p10",
