@@ -3,7 +3,6 @@
 The account stands in two files written in turn, so that one that was cut costs nothing but the reading it held.
 """
 
-
 import reading
 from reading import whole
 
